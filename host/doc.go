@@ -1,0 +1,15 @@
+// Package host is Wellhead's host process: it wires the rooms and runs them.
+//
+// # An event's journey
+//
+// A client speaks to a plugin (package supervise keeps its process alive and
+// owns its sockets). The plugin hands over a batch of claims. The gate turns
+// each claim into an envelope or a refusal; refusals go to the quarantine,
+// envelopes to the journal, which writes the batches of all sources together
+// and syncs them once. Only then does the plugin hear the verdict, and answer
+// its client. Each destination has a loop of its own (package deliver) that
+// reads the journal from its cursor, asks route which events are its own,
+// sends them and moves the cursor.
+//
+// This package is the hallway: the only one that knows every room.
+package host

@@ -1,0 +1,120 @@
+// Package wire is the one room that the host and a plugin share: the handshake,
+// the protocol of source.proto and both of its ends.
+//
+// An author of a plugin has no need of it: package sdk hides it.
+package wire
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+)
+
+//go:generate protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative source.proto
+
+// ProtocolVersion is the newest version of source.proto that this package
+// speaks. Host and plugin settle on the newest that both know.
+const ProtocolVersion = 1
+
+// Handshake tells a plugin that it was started by a host, not by a person. It
+// protects no secret.
+var Handshake = plugin.HandshakeConfig{
+	MagicCookieKey:   "WELLHEAD_PLUGIN",
+	MagicCookieValue: "source",
+}
+
+// What a plugin process inherits beside its standard streams. The host puts the
+// descriptors into exec.Cmd.ExtraFiles in this order, so their numbers are fixed.
+const (
+	// EnvLifeline names the descriptor of a pipe that ends when the host does.
+	// The plugin reads it and exits at its end.
+	EnvLifeline = "WELLHEAD_LIFELINE_FD"
+	// EnvListeners names the descriptors of the bound, listening sockets, as
+	// comma-separated numbers; empty or absent: none.
+	EnvListeners = "WELLHEAD_LISTENER_FDS"
+
+	// FirstFD is the number of the first inherited descriptor: the lifeline.
+	FirstFD = 3
+)
+
+// ProbePath is answered on a plugin's listener with a Probe as JSON.
+const ProbePath = "/.well-known/wellhead"
+
+// Probe says who serves a listener.
+type Probe struct {
+	Plugin     string `json:"plugin"`
+	Version    string `json:"version"`
+	Generation uint64 `json:"generation"`
+	Protocol   int    `json:"protocol"`
+}
+
+// Reasons of a NotStored. They are stable.
+const (
+	RateLimited     = "rate_limited"
+	JournalBehind   = "journal_behind"
+	DiskFull        = "disk_full"
+	DestinationFull = "destination_full"
+	QuarantineFull  = "quarantine_full"
+	Closed          = "closed"
+)
+
+// Reasons of a Token without a token. They are stable.
+const (
+	NeedsConsent = "needs_consent"
+	Unavailable  = "unavailable"
+)
+
+// Bounds on gRPC messages, in bytes. The host raises its own from limits.request.
+const (
+	// MaxToSource bounds what a plugin takes from the host: a verdict that
+	// lists every violation of a full batch, or a large config.
+	MaxToSource = 32 << 20
+	// Overhead is what a Batch may need beyond its events.
+	Overhead = 1 << 20
+)
+
+const pluginName = "source"
+
+// Plugins is what the host passes to go-plugin's client.
+func Plugins() map[int]plugin.PluginSet {
+	return map[int]plugin.PluginSet{ProtocolVersion: {pluginName: &grpcPlugin{}}}
+}
+
+// Serve runs a plugin's side until the host ends it. It prints the handshake on
+// standard output and must be the only one to print there.
+func Serve(source SourceServer) {
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: Handshake,
+		VersionedPlugins: map[int]plugin.PluginSet{
+			ProtocolVersion: {pluginName: &grpcPlugin{source: source}},
+		},
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(MaxToSource))...)
+		},
+	})
+}
+
+// Dispense returns the plugin behind a started go-plugin client.
+func Dispense(c plugin.ClientProtocol) (SourceClient, error) {
+	raw, err := c.Dispense(pluginName)
+	if err != nil {
+		return nil, fmt.Errorf("dispense source: %w", err)
+	}
+	return raw.(SourceClient), nil
+}
+
+type grpcPlugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	source SourceServer // nil in the host
+}
+
+func (p *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	RegisterSourceServer(s, p.source)
+	return nil
+}
+
+func (p *grpcPlugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.ClientConn) (any, error) {
+	return NewSourceClient(c), nil
+}
