@@ -52,7 +52,7 @@ func (h *httpSource) Listen(ctx context.Context, l net.Listener, sources *Source
 		return err
 	}
 	srv := &http.Server{
-		Handler:           sources.Probe(handler),
+		Handler:           sources.Probe(untilLeaving(sources, handler)),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		IdleTimeout:       idleTimeout,
@@ -73,4 +73,15 @@ func (h *httpSource) Listen(ctx context.Context, l net.Listener, sources *Source
 		return nil
 	}
 	return err
+}
+
+// untilLeaving ends a connection with its answer when the process is about to
+// end, so that the client's next request finds the next process.
+func untilLeaving(sources *Sources, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sources.isLeaving() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -68,7 +68,7 @@ func (s *server) sourcesChanged() {
 	}
 	select {
 	case <-s.sources.serving:
-		s.gate.set(!s.sources.allDraining())
+		s.gate.set(!s.sources.isLeaving())
 	default:
 	}
 }
@@ -172,7 +172,7 @@ func (s *server) Run(conn wire.Source_RunServer) error {
 			}
 			stream.hear(m)
 			if m.GetDrain() != nil {
-				s.sourcesChanged()
+				s.sources.drain()
 			}
 		}
 	}()

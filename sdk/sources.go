@@ -24,6 +24,7 @@ type Sources struct {
 	streams map[string]*Stream
 	plugin  json.RawMessage
 	serving chan struct{} // closed by the first Serve
+	leaving bool          // every stream finishes, and none has come since
 	changed func()        // called after each change, without the lock
 }
 
@@ -125,6 +126,7 @@ func (s *Sources) serve(m *wire.ServeRequest) {
 func (s *Sources) add(name string, stream *Stream) {
 	s.mu.Lock()
 	s.streams[name] = stream
+	s.leaving = false
 	s.mu.Unlock()
 	s.changed()
 }
@@ -138,17 +140,21 @@ func (s *Sources) remove(name string, stream *Stream) {
 	s.changed()
 }
 
-// allDraining reports whether the process is about to end: there are streams,
-// and all of them finish.
-func (s *Sources) allDraining() bool {
+// drain notes that a stream finishes. Once all do, the process is about to end.
+func (s *Sources) drain() {
+	s.mu.Lock()
+	s.leaving = true
+	for _, stream := range s.streams {
+		s.leaving = s.leaving && stream.isDraining()
+	}
+	s.mu.Unlock()
+	s.changed()
+}
+
+func (s *Sources) isLeaving() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, stream := range s.streams {
-		if !stream.isDraining() {
-			return false
-		}
-	}
-	return len(s.streams) > 0
+	return s.leaving
 }
 
 func (s *Sources) mac(key string) [sha256.Size]byte {
