@@ -7,8 +7,6 @@ package destination
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
@@ -16,40 +14,49 @@ import (
 
 // Event is one accepted event on its way to a destination.
 type Event struct {
-	Position  event.Position
-	Source    event.SourceID
-	Type      event.Type
-	MessageID string
+	Position   event.Position
+	Source     event.SourceID
+	Type       event.Type
+	MessageID  string
+	ReceivedAt time.Time
 	// JSON is one object on one line, without a newline. It belongs to the
 	// sender until Send returns and must not be kept or changed.
 	JSON []byte
 	// Attachment is what the source keeps beside a group, on its first event.
+	// It belongs to the sender as JSON does.
 	Attachment []byte
 }
 
-// Destination takes events.
+// Destination takes events. Its methods are called one at a time, but for Run.
 type Destination interface {
 	// Send hands over a batch in journal order, never empty. Nil means that the
 	// destination has all of it (with a Flusher: once Flush has returned). Any
-	// other error is an *Error, or is treated as Unavailable.
+	// other error is an *Error or a Partial, or is treated as Unavailable.
 	//
-	// One Send runs at a time. After an error or a restart the same events may
-	// come again, in other batches, with the same message ids.
+	// After an error or a restart the same events may come again, in other
+	// batches, with the same message ids.
 	Send(ctx context.Context, batch []Event) error
 }
 
 // Flusher is a Destination that has not taken events for good until it is told
-// to. The cursor moves only after Flush.
+// to. It keeps a mark of its own beside the cursor, so that it can come back to
+// exactly what the cursor says.
 type Flusher interface {
 	Destination
-	// Flush makes all that Send took durable and returns the destination's own
-	// mark, which is kept beside the cursor (at most 4 KiB).
+	// Resume comes before the first Send, and again after a failed Flush and
+	// after an Error that is Lost. It brings the destination back to the mark
+	// that was kept last (nil: none yet): what Send took since then is gone or is
+	// going to be, and comes again. Notify tells what an operator should
+	// know; the destination may keep it and call it from any later method.
+	Resume(ctx context.Context, mark []byte, notify func(Notice)) error
+	// Flush makes durable what Send took and returns the new mark, of at most
+	// MaxMark bytes. It also comes right after Resume. The mark has been kept,
+	// with the cursor that goes with it, before any other method is called.
 	Flush(ctx context.Context) (mark []byte, err error)
-	// Resume is called once before the first Send with the mark of the last
-	// Flush, or nil. It brings the destination back to that mark and returns
-	// what an operator should know of it; empty: nothing.
-	Resume(ctx context.Context, mark []byte) (report string, err error)
 }
+
+// MaxMark bounds the mark that Flush returns, in bytes.
+const MaxMark = 4096
 
 // Batcher is a Destination with bounds of its own on a batch. A single event
 // larger than bytes is sent alone.
@@ -58,55 +65,21 @@ type Batcher interface {
 	Batch() (events, bytes int)
 }
 
-// Closer is a Destination that holds something to give back.
+// Runner is a Destination with work of its own beside the sending, such as the
+// removal of old files. Run works until ctx ends; an error ends the loop.
+type Runner interface {
+	Destination
+	Run(ctx context.Context) error
+}
+
+// Closer is a Destination that holds something to give back. Close comes last.
 type Closer interface {
 	Destination
 	Close() error
 }
 
-// Kind says what a failed send means for what happens next.
-type Kind int
-
-const (
-	// Unavailable is no verdict on the events: no answer, 429, 503, 401. It is
-	// tried again without limit.
-	Unavailable Kind = iota
-	// Failed may be the batch's own fault (an answer of 500): tried again, then
-	// in halves, down to the event that cannot be sent.
-	Failed
-	// Refused is the destination's last word on these events. A batch is
-	// halved down to the refused event, which goes to the quarantine.
-	Refused
-)
-
-// Error is how a send failed.
-type Error struct {
-	Kind Kind
-	// Code is stable, for operators: timeout, refused_connection, http_503, …
-	Code string
-	// Hint is what an operator can do; empty: nothing but wait.
-	Hint string
-	// RetryAfter is what the destination asked for; 0: nothing.
-	RetryAfter time.Duration
-	// Attention marks a failure that no waiting mends, such as a wrong key.
-	Attention bool
-	Err       error
-}
-
-func (e *Error) Error() string {
-	if e.Hint == "" {
-		return fmt.Sprintf("%s: %v", e.Code, e.Err)
-	}
-	return fmt.Sprintf("%s: %v (%s)", e.Code, e.Err, e.Hint)
-}
-
-func (e *Error) Unwrap() error { return e.Err }
-
-// AsError returns err as an *Error; one of another type is Unavailable.
-func AsError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return &Error{Kind: Unavailable, Code: "error", Err: err}
+// Notice is something that an operator should know although nothing failed.
+type Notice struct {
+	Code string // stable, such as file_moved
+	Text string // what happened, where, and what was done about it
 }

@@ -1,0 +1,194 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"github.com/wellhead-io/wellhead/host/internal/destination"
+	"github.com/wellhead-io/wellhead/host/internal/event"
+)
+
+// patience is how often a failed batch is tried before it is halved.
+const patience = 3
+
+// hand is how the batch in hand is coming on.
+type hand struct {
+	events          int // of the batch and of those read ahead
+	passed, refused int
+	suspects        []suspect
+	// ahead and aheadBytes count the suspects that are not of the batch.
+	ahead, aheadBytes int
+}
+
+// tally counts what was taken, and the frames that the journal no longer had.
+type tally struct {
+	events, bytes, gapFrames uint64
+}
+
+func (t *tally) add(events []destination.Event) {
+	for i := range events {
+		t.bytes += uint64(len(events[i].JSON))
+	}
+	t.events += uint64(len(events))
+}
+
+// deliver resolves a batch: when it returns nil, the destination or the
+// quarantine has each of its events.
+func (l *Loop) deliver(ctx context.Context, events []destination.Event) error {
+	l.hand = hand{events: len(events)}
+	l.status.pending(l.read.oldest)
+	if err := l.send(ctx, events, patience); err != nil {
+		return err
+	}
+	if err := l.settle(ctx); err != nil {
+		return err
+	}
+	l.done, l.doneOffset = l.read.pos, l.read.offset
+	switch {
+	case l.hand.passed > 0:
+		l.refusals = 0
+	case l.hand.refused > 0:
+		l.refusals++
+	}
+	l.hand = hand{}
+	return nil
+}
+
+// send resolves events, or leaves them as suspects. A batch that fails is tried
+// so many times before it is halved.
+func (l *Loop) send(ctx context.Context, events []destination.Event, tries int) error {
+	for {
+		rest, e, err := l.attempt(ctx, events)
+		if err != nil || e == nil {
+			return err
+		}
+		events = rest
+		single := len(events) == 1
+		switch {
+		case e.Kind == destination.Refused && single:
+			return l.refuse(ctx, events[0], e)
+		case e.Kind == destination.Refused:
+			return l.halve(ctx, events)
+		case e.Kind == destination.Failed:
+			tries--
+		}
+		if err := l.retryLater(ctx, e); err != nil {
+			return err
+		}
+		switch {
+		case e.Kind == destination.Failed && single:
+			l.suspect(events)
+			return nil
+		case e.Kind == destination.Failed && tries <= 0:
+			return l.halve(ctx, events)
+		}
+	}
+}
+
+func (l *Loop) halve(ctx context.Context, events []destination.Event) error {
+	middle := len(events) / 2
+	if err := l.send(ctx, events[:middle], 1); err != nil {
+		return err
+	}
+	return l.send(ctx, events[middle:], 1)
+}
+
+// attempt sends events once. It returns those that are to be sent again or
+// refused, and why; or err when work is to end.
+func (l *Loop) attempt(ctx context.Context, events []destination.Event) (rest []destination.Event, e *destination.Error, err error) {
+	longer, cancel := outlive(ctx)
+	defer cancel()
+	began := time.Now()
+	err = l.Target.Send(longer, events)
+	l.attempts.add(attemptOf(events, began, err))
+	var partial destination.Partial
+	switch {
+	case err == nil:
+		l.passed(events)
+		return nil, nil, nil
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case errors.As(err, &partial):
+		return l.sort(ctx, events, partial)
+	}
+	return events, destination.AsError(err), nil
+}
+
+// sort resolves a partial failure by each event's own verdict. Those without one
+// are returned.
+func (l *Loop) sort(ctx context.Context, events []destination.Event, p destination.Partial) (rest []destination.Event, why *destination.Error, err error) {
+	var refused []int
+	for i := range events {
+		e, failed := p[i]
+		switch {
+		case !failed:
+			l.passed(events[i : i+1])
+		case e.Kind == destination.Refused:
+			refused = append(refused, i)
+		case e.Kind == destination.Failed:
+			l.suspect(events[i : i+1])
+		default:
+			rest, why = append(rest, events[i]), e
+		}
+	}
+	for _, i := range refused {
+		if err := l.refuse(ctx, events[i], p[i]); err != nil {
+			return nil, nil, err
+		}
+	}
+	return rest, why, nil
+}
+
+// passed notes that the destination took events.
+func (l *Loop) passed(events []destination.Event) {
+	l.sent.add(events)
+	l.hand.passed += len(events)
+	l.recovered()
+}
+
+// recovered ends a row of failures.
+func (l *Loop) recovered() {
+	l.streak = 0
+	l.status.run()
+	if l.warned != "" {
+		l.Log.Info("delivery goes on", "after", l.warned)
+		l.warned = ""
+	}
+}
+
+// refuse puts an event into the quarantine, until that works.
+func (l *Loop) refuse(ctx context.Context, ev destination.Event, why *destination.Error) error {
+	refusal := refusalOf(l.Name, ev, why)
+	for {
+		longer, cancel := outlive(ctx)
+		err := l.Quarantine.Refuse(longer, []event.Refusal{refusal})
+		cancel()
+		if err == nil {
+			l.hand.refused++
+			l.status.quarantined()
+			l.Log.Warn("event refused by the destination is in the quarantine", "code", why.Code,
+				"position", ev.Position.String(), "source", string(ev.Source), "message_id", ev.MessageID, "reason", why.Err)
+			return nil
+		}
+		e := &destination.Error{
+			Code: "quarantine", Err: err,
+			Hint: "replay or drop quarantined events, or raise quarantine.max_bytes",
+		}
+		if err := l.hold(ctx, QuarantineFull, e); err != nil {
+			return err
+		}
+	}
+}
+
+func refusalOf(name event.DestinationID, ev destination.Event, why *destination.Error) event.Refusal {
+	sum := sha256.Sum256(ev.JSON)
+	return event.Refusal{
+		Source: ev.Source, MessageID: ev.MessageID, ReceivedAt: ev.ReceivedAt, Destination: name,
+		Claim: bytes.Clone(ev.JSON), Size: len(ev.JSON), Hash: hex.EncodeToString(sum[:]),
+		Violations: []event.Violation{{Code: event.CodeDestination, Message: why.Error()}},
+	}
+}

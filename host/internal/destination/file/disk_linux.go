@@ -1,0 +1,43 @@
+package file
+
+import (
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func (osDisk) stat(path string) (info, error) { return statx("stat", path, unix.AT_FDCWD, path, 0) }
+
+func (osDisk) fstat(f *os.File) (info, error) {
+	return statx("fstat", f.Name(), int(f.Fd()), "", unix.AT_EMPTY_PATH)
+}
+
+func statx(op, name string, dir int, path string, flags int) (info, error) {
+	var st unix.Statx_t
+	want := unix.STATX_BASIC_STATS | unix.STATX_BTIME
+	if err := retry(func() error { return unix.Statx(dir, path, flags, want, &st) }); err != nil {
+		return info{}, &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	i := info{
+		id: identity{Inode: st.Ino}, size: int64(st.Size), links: uint64(st.Nlink),
+		regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
+	}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		i.id.Born = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+	}
+	return i, nil
+}
+
+// syncData makes a file's bytes durable, and of its metadata what they need.
+func syncData(f *os.File) error {
+	return os.NewSyscallError("fdatasync", retry(func() error { return unix.Fdatasync(int(f.Fd())) }))
+}
+
+func retry(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
