@@ -52,7 +52,8 @@ func newServer(p Plugin) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{plugin: p, log: newLog(os.Stderr), sources: newSources(p)}
+	log := newLog(os.Stderr)
+	s := &server{plugin: p, log: log, sources: newSources(p, log)}
 	if l != nil {
 		s.gate = newGatedListener(l)
 	}

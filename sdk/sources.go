@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"sync"
 
@@ -16,6 +17,7 @@ import (
 // safe for concurrent use.
 type Sources struct {
 	probe  wire.Probe
+	log    *slog.Logger
 	secret []byte // of this process; keys are looked up by their HMAC under it
 
 	mu      sync.RWMutex
@@ -33,11 +35,12 @@ type keyed struct {
 	source string
 }
 
-func newSources(p Plugin) *Sources {
+func newSources(p Plugin, log *slog.Logger) *Sources {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
 	return &Sources{
 		probe:   wire.Probe{Plugin: p.Name, Version: p.Version, Protocol: wire.ProtocolVersion},
+		log:     log,
 		secret:  secret,
 		known:   map[string]bool{},
 		streams: map[string]*Stream{},
@@ -75,6 +78,10 @@ func (s *Sources) PluginConfig(v any) error {
 	defer s.mu.RUnlock()
 	return decodeStrict("plugin config", s.plugin, v)
 }
+
+// Log returns a logger for what concerns no single source, such as requests
+// without a key. Its lines appear in the host's log with the plugin's name.
+func (s *Sources) Log() *slog.Logger { return s.log }
 
 // Probe answers the host's question who serves this socket, and passes every
 // other request on. A Listener's server must have it.

@@ -1,0 +1,88 @@
+package payload
+
+// object is what a batch says once, for each of its events to get. It has
+// members only where it is a JSON object.
+type object struct {
+	raw     []byte // nil: there is none
+	members [][]byte
+	index   map[string]int // of a member, by its name
+	context contextSeen    // where it is a context
+	present []bool         // which of the members the event in hand has itself
+}
+
+// contextSeen is what counts of a context for the client's address.
+type contextSeen struct {
+	ip     bool // it has a member ip
+	direct bool // the client, server or not, wants its address kept
+}
+
+func (c *contextSeen) see(name, value []byte) {
+	switch string(name) {
+	case "ip":
+		c.ip = true
+	case "direct":
+		c.direct = string(value) == "true"
+	}
+}
+
+func newObject(raw []byte) object {
+	o := object{raw: raw, index: map[string]int{}}
+	if raw[0] != '{' {
+		return o
+	}
+	newReader(raw).members(raw, func(name []byte, member, value span) {
+		o.index[string(name)] = len(o.members)
+		o.members = append(o.members, raw[member.start:member.end])
+		o.context.see(name, raw[value.start:value.end])
+	})
+	o.present = make([]bool, len(o.members))
+	return o
+}
+
+// gain is what the object of an event gets.
+type gain struct {
+	whole []byte   // the value, where the event has none
+	add   [][]byte // or the members that the event's own value lacks
+	size  int      // bytes, at most; 0: nothing
+}
+
+func (g *gain) plus(member []byte) {
+	g.add = append(g.add, member)
+	g.size += len(member) + len(",")
+}
+
+// missing returns what an event's own value lacks, and what the two say
+// together.
+func (o *object) missing(own []byte, r *reader) (gain, contextSeen) {
+	if own == nil {
+		if o.raw != nil && o.raw[0] != '{' {
+			return gain{whole: o.raw, size: len(o.raw)}, o.context
+		}
+		g := gain{add: o.members, size: len(o.raw)}
+		return g, o.context
+	}
+	if own[0] != '{' {
+		return gain{}, contextSeen{}
+	}
+	clear(o.present)
+	var mine contextSeen
+	saysDirect := false
+	r.members(own, func(name []byte, _, value span) {
+		if i, ok := o.index[string(name)]; ok {
+			o.present[i] = true
+		}
+		mine.see(name, own[value.start:value.end])
+		saysDirect = saysDirect || string(name) == "direct"
+	})
+	var g gain
+	for i, m := range o.members {
+		if !o.present[i] {
+			g.plus(m)
+		}
+	}
+	mine.ip = mine.ip || o.context.ip
+	if !saysDirect {
+		mine.direct = o.context.direct
+	}
+	return g, mine
+}
