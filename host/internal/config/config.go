@@ -17,9 +17,9 @@ type Config struct {
 	Quarantine Quarantine `yaml:"quarantine"`
 	Limits     Limits     `yaml:"limits"`
 	// Plugins, Sources and Destinations are in the order of the file.
-	Plugins      []Plugin      `yaml:"plugins,named"`
-	Sources      []Source      `yaml:"sources,named"`
-	Destinations []Destination `yaml:"destinations,named"`
+	Plugins      []Plugin      `yaml:"plugins" config:"named"`
+	Sources      []Source      `yaml:"sources" config:"named"`
+	Destinations []Destination `yaml:"destinations" config:"named"`
 
 	doc *document
 }
@@ -43,22 +43,13 @@ func (c *Config) complete(pluginDir string) {
 	for i := range c.Plugins {
 		c.Plugins[i].complete(pluginDir)
 	}
-	for i := range c.Destinations {
-		d := &c.Destinations[i]
-		d.MaxLag.complete(c.written("destinations", d.Name, "max_lag"), c.Journal)
+	i := 0
+	for written := range c.doc.root.find("destinations").members() {
+		if i < len(c.Destinations) {
+			c.Destinations[i].MaxLag.complete(written, c.Journal)
+		}
+		i++
 	}
-}
-
-// written returns what the file has at a key path; absent: the zero value.
-func (c *Config) written(keys ...string) value {
-	path := ""
-	for _, key := range keys {
-		path = joinPath(path, pathKey(key))
-	}
-	if v := c.doc.root.find(path); v.path == path {
-		return v
-	}
-	return value{}
 }
 
 // Dir is the config file's folder, which relative paths are relative to; empty
@@ -122,7 +113,6 @@ func (c *Config) Validate() error {
 		path := joinPath("sources", pathKey(s.Name))
 		checkName(&f, path, s.Name)
 		f.under(path, s.Validate())
-		c.checkReferences(&f, path, s)
 	}
 	for _, d := range c.Destinations {
 		path := joinPath("destinations", pathKey(d.Name))
@@ -131,6 +121,7 @@ func (c *Config) Validate() error {
 		checkLag(&f, path+".max_lag.bytes", d.MaxLag.Bytes, c.Journal.MaxBytes)
 		checkLag(&f, path+".max_lag.age", d.MaxLag.Age, c.Journal.MaxAge)
 	}
+	c.checkReferences(&f)
 	c.checkListeners(&f)
 	c.checkKeys(&f)
 	return f.problems.Err()
@@ -158,26 +149,29 @@ func checkName(f *findings, path, name string) {
 	f.add(path, p)
 }
 
-// checkReferences reports what a source names but the config has not.
-func (c *Config) checkReferences(f *findings, path string, s Source) {
+// checkReferences reports what sources name but the config has not.
+func (c *Config) checkReferences(f *findings) {
 	plugins := names(c.Plugins, func(p Plugin) string { return p.Name })
-	if s.Plugin != "" && !slices.Contains(plugins, s.Plugin) {
-		f.problems = append(f.problems, Problem{
-			Path: joinPath(path, "plugin"), needs: "plugins", Code: CodeUnknownPlugin,
-			What: fmt.Sprintf("no plugin is named %q", s.Plugin), Hint: suggestEntry(s.Plugin, plugins, "plugins:"),
-		})
-	}
 	destinations := names(c.Destinations, func(d Destination) string { return d.Name })
-	for i, name := range s.Destinations {
-		at := fmt.Sprintf("%s.destinations[%d]", path, i)
-		switch {
-		case slices.Contains(s.Destinations[:i], name):
-			f.add(at, Problem{Code: CodeConflict, What: fmt.Sprintf("%q is given twice", name), Hint: "remove one"})
-		case !slices.Contains(destinations, name):
+	for _, s := range c.Sources {
+		path := joinPath("sources", pathKey(s.Name))
+		if s.Plugin != "" && !slices.Contains(plugins, s.Plugin) {
 			f.problems = append(f.problems, Problem{
-				Path: at, needs: "destinations", Code: CodeUnknownDestination,
-				What: fmt.Sprintf("no destination is named %q", name), Hint: suggestEntry(name, destinations, "destinations:"),
+				Path: path + ".plugin", needs: "plugins", Code: CodeUnknownPlugin,
+				What: fmt.Sprintf("no plugin is named %q", s.Plugin), Hint: suggestEntry(s.Plugin, plugins, "plugins:"),
 			})
+		}
+		for i, name := range s.Destinations {
+			at := fmt.Sprintf("%s.destinations[%d]", path, i)
+			switch {
+			case slices.Contains(s.Destinations[:i], name):
+				f.add(at, Problem{Code: CodeConflict, What: fmt.Sprintf("%q is given twice", name), Hint: "remove one"})
+			case !slices.Contains(destinations, name):
+				f.problems = append(f.problems, Problem{
+					Path: at, needs: "destinations", Code: CodeUnknownDestination,
+					What: fmt.Sprintf("no destination is named %q", name), Hint: suggestEntry(name, destinations, "destinations:"),
+				})
+			}
 		}
 	}
 }

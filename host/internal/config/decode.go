@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -27,13 +28,15 @@ type decoder struct {
 	// failed has the key paths that were reported: what is checked later about
 	// them would only say it again.
 	failed map[string]bool
+	// meant has the key paths that unknown keys were probably meant for.
+	meant map[string]bool
 }
 
 func newDecoder(doc *document) *decoder {
 	if doc == nil {
 		doc = &document{}
 	}
-	return &decoder{doc: doc, failed: map[string]bool{}}
+	return &decoder{doc: doc, failed: map[string]bool{}, meant: map[string]bool{}}
 }
 
 func (d *decoder) fail(v value, p Problem) {
@@ -50,7 +53,8 @@ func (d *decoder) run(v value, out any) {
 	d.decode(v, reflect.ValueOf(out).Elem())
 }
 
-// validate places what out says of itself.
+// validate places what out says of itself, but for what only follows from a
+// problem that was already reported.
 func (d *decoder) validate(v value, out any) {
 	o, ok := out.(validator)
 	if !ok {
@@ -60,13 +64,24 @@ func (d *decoder) validate(v value, out any) {
 	found.under(v.path, o.Validate())
 	invalid := map[string]bool{}
 	for _, p := range found.problems {
-		if d.excused(p.Path) || p.needs != "" && (d.excused(p.needs) || invalid[p.needs]) {
+		missing := p.Code == CodeMissingKey && d.meant[p.Path]
+		doubtful := p.needs != "" && (d.excused(p.needs) || d.meant[p.needs] || invalid[p.needs])
+		if missing || doubtful || d.excused(p.Path) {
 			continue
 		}
 		invalid[p.Path] = true
-		p.needs = ""
-		d.problems = append(d.problems, d.doc.at(v.find(p.Path), p))
+		d.problems = append(d.problems, d.place(v.find(p.Path), p))
 	}
+}
+
+// place fills the place of v into what a Validate method says of it, or of what
+// it lacks. Where v came by a reference a quote of it is replaced.
+func (d *decoder) place(v value, p Problem) Problem {
+	p.needs = ""
+	if text, ok := d.doc.text[v.node]; ok && v.path == p.Path {
+		p.What = strings.ReplaceAll(p.What, strconv.Quote(text.Reveal()), d.quote(v))
+	}
+	return d.doc.at(v, p)
 }
 
 // excused reports whether the value at path, or one that holds it, was reported.
@@ -186,14 +201,10 @@ func (d *decoder) unmarshalText(v value, out reflect.Value, o encoding.TextUnmar
 		d.mismatch(v, out)
 		return
 	}
-	text, from := d.doc.text[v.node]
 	if d.isUnset(v) {
 		return
 	}
-	if !from {
-		text = v.node.Value
-	}
-	err := o.UnmarshalText([]byte(text))
+	err := o.UnmarshalText([]byte(d.doc.textOf(v.node)))
 	if err == nil {
 		d.show(v)
 		return
@@ -201,7 +212,7 @@ func (d *decoder) unmarshalText(v value, out reflect.Value, o encoding.TextUnmar
 	// The error may quote the text, which must not be shown where it came by a
 	// reference.
 	p := Problem{Code: CodeWrongValue, What: err.Error()}
-	if from {
+	if _, from := d.doc.text[v.node]; from {
 		p.What = d.quote(v) + " is not " + wanted(out)
 	} else {
 		errors.As(err, &p)
@@ -310,8 +321,7 @@ func (d *decoder) mapping(v value, out reflect.Value) {
 
 func (d *decoder) unknown(in, m value, known []string) {
 	if near := nearest(m.key.Value, known); near != "" {
-		// That it is missing would be the same news.
-		d.failed[joinPath(in.path, near)] = true
+		d.meant[joinPath(in.path, near)] = true
 	}
 	d.fail(value{node: m.key, path: m.path}, Problem{Code: CodeUnknownKey, What: "unknown key", Hint: Suggest(m.key.Value, known)})
 }
@@ -325,25 +335,24 @@ type field struct {
 	named bool // a list of structs, written as a mapping by their Name
 }
 
-// fieldsOf returns the keys of a struct type: the fields with a yaml tag. The
-// options are omitempty, inline (of an embedded struct), rest and named.
+// fieldsOf returns the keys of a struct type: the fields with a yaml tag, whose
+// options are omitempty and inline (of an embedded struct). What YAML knows
+// nothing of is in a config tag: rest and named.
 func fieldsOf(t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
 		sf := t.Field(i)
-		tag, ok := sf.Tag.Lookup("yaml")
-		name, rest, _ := strings.Cut(tag, ",")
-		options := strings.Split(rest, ",")
-		has := func(o string) bool { return slices.Contains(options, o) }
+		tag, tagged := sf.Tag.Lookup("yaml")
+		name, option, _ := strings.Cut(tag, ",")
+		rest := sf.Tag.Get("config") == "rest"
 		switch {
-		case !ok || name == "-":
-		case has("inline"):
+		case option == "inline":
 			for _, f := range fieldsOf(sf.Type) {
 				f.index = append([]int{i}, f.index...)
 				all = append(all, f)
 			}
-		default:
-			all = append(all, field{name: name, index: sf.Index, omit: has("omitempty"), rest: has("rest"), named: has("named")})
+		case tagged && name != "-" || rest:
+			all = append(all, field{name: name, index: sf.Index, omit: option == "omitempty", rest: rest, named: sf.Tag.Get("config") == "named"})
 		}
 	}
 	return all

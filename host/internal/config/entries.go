@@ -237,7 +237,7 @@ type Destination struct {
 	From    From       `yaml:"from,omitempty"`
 	Enabled bool       `yaml:"enabled"`
 	// Settings has the keys that are the type's own.
-	Settings Section `yaml:",rest"`
+	Settings Section `yaml:"-" config:"rest"`
 }
 
 // MaxLag is how far behind the journal's end a destination may be, whichever is
@@ -251,11 +251,12 @@ type MaxLag struct {
 // Default turns the destination on; a lag beyond the limit refuses.
 func (d *Destination) Default() { *d = Destination{Enabled: true, AtLimit: WhenBehindRefuse} }
 
-func (m *MaxLag) complete(written value, j Journal) {
-	if written.find(written.path+".bytes").path == written.path {
+// complete sets what the file does not say of a destination's lag.
+func (m *MaxLag) complete(destination value, j Journal) {
+	if !destination.has("max_lag.bytes") {
 		m.Bytes = j.MaxBytes / 10 * 9
 	}
-	if written.find(written.path+".age").path == written.path {
+	if !destination.has("max_lag.age") {
 		m.Age = j.MaxAge / 10 * 9
 	}
 }

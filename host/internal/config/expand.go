@@ -32,7 +32,7 @@ func (e *expander) expand(v value) {
 		return
 	}
 	text, problems := e.text(v.node.Value)
-	e.doc.text[v.node] = text
+	e.doc.text[v.node] = NewSecret(text)
 	for _, p := range problems {
 		p.Path = v.path
 		p = e.doc.at(v, p)
@@ -116,7 +116,7 @@ func (e *expander) file(path string) (string, *Problem) {
 	case errors.Is(err, fs.ErrPermission):
 		return missing("no permission to read "+string(resolved), "let the user that runs wellhead read it")
 	case err != nil:
-		return missing(err.Error(), "")
+		return missing("reading "+string(resolved)+": "+err.Error(), "")
 	case !utf8.Valid(data):
 		return missing(string(resolved)+" is not UTF-8 text", "")
 	}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -47,12 +46,13 @@ func Load(path string, opts ...Option) (*Config, error) {
 	}
 	p := Problem{File: path, Code: CodeFile, What: err.Error()}
 	var pathError *fs.PathError
+	var large tooLargeError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		p.What, p.Hint = "there is no such file", "name the config file with -c"
 	case errors.Is(err, fs.ErrPermission):
 		p.What, p.Hint = "no permission to read it", "let the user that runs wellhead read it"
-	case errors.Is(err, errTooLarge):
+	case errors.As(err, &large):
 		p.Code = CodeTooLarge
 	case errors.As(err, &pathError):
 		p.What = pathError.Op + ": " + pathError.Err.Error()
@@ -62,7 +62,9 @@ func Load(path string, opts ...Option) (*Config, error) {
 	return c, Problems{p}
 }
 
-var errTooLarge = fmt.Errorf("larger than %v", maxFile)
+type tooLargeError Size
+
+func (e tooLargeError) Error() string { return "larger than " + Size(e).String() }
 
 func readBounded(path string, most Size) ([]byte, error) {
 	f, err := os.Open(path)
@@ -72,7 +74,7 @@ func readBounded(path string, most Size) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
 	if err == nil && Size(len(data)) > most {
-		err = errTooLarge
+		err = tooLargeError(most)
 	}
 	return data, err
 }
@@ -110,9 +112,9 @@ func open(path string, data []byte, opts []Option) (*document, options, Problems
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
-	doc := &document{file: path, dir: dir, text: map[*yaml.Node]string{}, unset: map[string]Problems{}}
+	doc := &document{file: path, dir: dir, text: map[*yaml.Node]Secret{}, unset: map[string]Problems{}}
 	if Size(len(data)) > maxFile {
-		return doc, o, Problems{{File: path, Code: CodeTooLarge, What: errTooLarge.Error()}}
+		return doc, o, Problems{{File: path, Code: CodeTooLarge, What: tooLargeError(maxFile).Error()}}
 	}
 	root, problem := parseYAML(data)
 	if problem != nil {

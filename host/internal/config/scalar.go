@@ -92,10 +92,7 @@ func (d *decoder) text(v value, out reflect.Value) (string, bool) {
 		d.mismatch(v, out)
 		return "", false
 	}
-	if text, ok := d.doc.text[v.node]; ok {
-		return text, true
-	}
-	return v.node.Value, true
+	return d.doc.textOf(v.node), true
 }
 
 // plain returns the text of a scalar that was written with one of the tags, or
@@ -105,7 +102,7 @@ func (d *decoder) plain(v value, out reflect.Value, tags ...string) (string, boo
 		return "", false
 	}
 	if text, ok := d.doc.text[v.node]; ok {
-		return text, true
+		return text.Reveal(), true
 	}
 	if v.node.Kind != yaml.ScalarNode || !slices.Contains(tags, v.node.Tag) {
 		d.mismatch(v, out)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 
@@ -26,6 +27,9 @@ func (s Section) IsZero() bool { return s.at.isNull() || len(s.at.node.Content) 
 
 // String names the section by its key path, and shows nothing of what it holds.
 func (s Section) String() string { return "section " + s.at.path }
+
+// Format writes String for every verb.
+func (s Section) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // Decode sets *v, a struct, from the section, as strictly as the rest of the
 // config: unknown keys, wrong types and values, all at once, as [Problems].
@@ -109,10 +113,7 @@ func (w *jsonWriter) scalar(v value) {
 	if w.d.isUnset(v) {
 		return
 	}
-	text, ok := w.d.doc.text[v.node]
-	if !ok {
-		text = v.node.Value
-	}
+	text := w.d.doc.textOf(v.node)
 	switch v.node.Tag {
 	case tagNull:
 		w.out.WriteString("null")

@@ -42,8 +42,9 @@ type document struct {
 	file string // as it was named
 	dir  string // what relative paths are relative to
 	root value
-	// text is what the scalars that hold references stand for.
-	text map[*yaml.Node]string
+	// text is what the scalars that hold references stand for: a Secret, since
+	// fmt calls no methods on what a Config does not export.
+	text map[*yaml.Node]Secret
 	// unset has what is wrong with the references of a value, by its key path.
 	// A value that was refused altogether is here too.
 	unset map[string]Problems
@@ -52,6 +53,14 @@ type document struct {
 	// public has the texts inside sections that their owners decoded into
 	// something else than a Secret. Guarded by mu.
 	public map[*yaml.Node]bool
+}
+
+// textOf returns what a scalar stands for.
+func (d *document) textOf(n *yaml.Node) string {
+	if text, ok := d.text[n]; ok {
+		return text.Reveal()
+	}
+	return n.Value
 }
 
 // value is a node and where it is.
@@ -106,6 +115,12 @@ func (v value) find(path string) value {
 		}
 	}
 	return v
+}
+
+// has reports whether there is a value at a key path relative to v.
+func (v value) has(path string) bool {
+	path = joinPath(v.path, path)
+	return v.find(path).path == path
 }
 
 // point returns the value at a JSON Pointer below v, or the nearest one above it.
