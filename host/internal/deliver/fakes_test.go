@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/deliver"
 	"github.com/wellhead-io/wellhead/host/internal/destination"
 	"github.com/wellhead-io/wellhead/host/internal/event"
@@ -221,7 +222,7 @@ func newRig(t *testing.T, d destination.Destination, configure ...func(*deliver.
 	r.options = deliver.Options{
 		Name: "sink", Target: d, Journal: r.journal, Quarantine: r.quarantine,
 		Wants: func(s event.SourceID) bool { return s == "web" },
-		Dir:   t.TempDir(), Start: deliver.Start{Oldest: true}, Log: slog.New(slog.DiscardHandler),
+		Dir:   t.TempDir(), From: config.From{Oldest: true}, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range configure {
 		c(&r.options)

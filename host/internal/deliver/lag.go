@@ -5,36 +5,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/destination"
-)
-
-// Lag bounds how far a destination may be behind the journal's end. A zero field
-// is no bound.
-type Lag struct {
-	Bytes uint64
-	// Age is that of the oldest frame with an event that is to be delivered.
-	Age time.Duration
-}
-
-// AtLimit is what happens when a destination is at its largest lag.
-type AtLimit string
-
-const (
-	// Refuse lets Full say so; intake then answers the sources routed there.
-	Refuse AtLimit = "refuse"
-	// Skip moves the cursor on, records the range and counts the events.
-	Skip AtLimit = "skip"
 )
 
 // Full tells whether the destination is at its largest lag and takes no new
 // events. It is cheap: intake asks for every batch.
-func (l *Loop) Full() bool { return l.AtLimit != Skip && l.over(l.MaxLag) }
+func (l *Loop) Full() bool { return l.AtLimit != config.WhenBehindSkip && l.over(l.MaxLag) }
 
-func (l *Loop) mustSkip() bool { return l.AtLimit == Skip && l.over(l.MaxLag) }
+func (l *Loop) mustSkip() bool { return l.AtLimit == config.WhenBehindSkip && l.over(l.MaxLag) }
 
-func (l *Loop) over(limit Lag) bool {
+func (l *Loop) over(limit config.MaxLag) bool {
 	bytes, age := l.lag()
-	return limit.Bytes > 0 && bytes > limit.Bytes || limit.Age > 0 && age > limit.Age
+	return limit.Bytes > 0 && bytes > uint64(limit.Bytes) || limit.Age > 0 && age > limit.Age.Std()
 }
 
 func (l *Loop) lag() (bytes uint64, age time.Duration) {
@@ -97,14 +80,14 @@ func (l *Loop) trySkip(ctx context.Context) error {
 // passOver reads on until the lag is well below its bound. It counts the events
 // that the destination was to get, and tells the age of what it stopped at.
 func (l *Loop) passOver(ctx context.Context) (events uint64, oldest time.Time, err error) {
-	goal := Lag{Bytes: l.MaxLag.Bytes / 10 * 9, Age: l.MaxLag.Age / 10 * 9}
+	bytes, age := uint64(l.MaxLag.Bytes)/10*9, l.MaxLag.Age.Std()/10*9
 	for {
 		f, err := l.read.peek(ctx)
 		if err != nil || f == nil {
 			return events, oldest, err
 		}
 		behind := l.Journal.Extent().End - f.Offset()
-		if (goal.Bytes == 0 || behind <= goal.Bytes) && (goal.Age == 0 || time.Since(f.Time()) <= goal.Age) {
+		if (bytes == 0 || behind <= bytes) && (age == 0 || time.Since(f.Time()) <= age) {
 			return events, f.Time(), nil
 		}
 		events += l.read.pass()
@@ -115,10 +98,14 @@ func (l *Loop) passOver(ctx context.Context) (events uint64, oldest time.Time, e
 // to f.
 func (l *Loop) gap(f Frame) {
 	missed := f.Seq() - l.read.pos.Frame()
+	var bytes uint64
+	if f.Offset() > l.read.offset {
+		bytes = f.Offset() - l.read.offset
+	}
 	l.sent.gapFrames += missed
 	l.notice(destination.Notice{
 		Code: "gap",
 		Text: fmt.Sprintf("%d frames (%d bytes) from %s on are no longer in the journal and were not delivered: give the journal more room, or set max_lag lower",
-			missed, f.Offset()-l.read.offset, l.read.pos),
+			missed, bytes, l.read.pos),
 	})
 }

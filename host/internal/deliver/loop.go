@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/destination"
 	"github.com/wellhead-io/wellhead/host/internal/event"
 )
@@ -24,12 +25,12 @@ type Options struct {
 	Quarantine Quarantine
 	// Dir is the folder that belongs to this destination: StateDir.
 	Dir string
-	// Start is where a destination without a cursor begins.
-	Start Start
-	// MaxLag bounds how far the destination may be behind; AtLimit is what
-	// happens then.
-	MaxLag  Lag
-	AtLimit AtLimit
+	// From is where a destination without a cursor begins.
+	From config.From
+	// MaxLag bounds how far the destination may be behind, a zero field not at
+	// all. At it, Full says so, or what is too old is skipped.
+	MaxLag  config.MaxLag
+	AtLimit config.WhenBehind
 	Log     *slog.Logger
 }
 
@@ -97,7 +98,7 @@ func (l *Loop) open(ctx context.Context) (err error) {
 	if found {
 		next, err = l.locate(ctx, next)
 	} else {
-		next, err = l.Start.cursor(ctx, l.Journal)
+		next, err = begin(ctx, l.Journal, l.From)
 	}
 	if err != nil {
 		return err

@@ -5,54 +5,29 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/destination"
 	"github.com/wellhead-io/wellhead/host/internal/event"
 )
 
-// Start is where a destination without a cursor begins. The zero Start is the
-// journal's end: only what comes from now on.
-type Start struct {
-	// Oldest begins with all that the journal still holds.
-	Oldest bool
-	// Since begins with the first frame written at or after this time; zero:
-	// not asked for.
-	Since time.Time
-}
-
-// ParseStart reads what stands under from: in the config: nothing, "oldest" or
-// a time as in RFC 3339.
-func ParseStart(s string) (Start, error) {
-	switch s {
-	case "":
-		return Start{}, nil
-	case "oldest":
-		return Start{Oldest: true}, nil
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return Start{}, fmt.Errorf("%q is neither oldest nor a time such as 2026-11-24T07:00:00Z", s)
-	}
-	return Start{Since: t}, nil
-}
-
-// cursor returns where to begin in a journal.
-func (s Start) cursor(ctx context.Context, j Journal) (cursor, error) {
+// begin returns the cursor of a destination that has none.
+func begin(ctx context.Context, j Journal, from config.From) (cursor, error) {
 	x := j.Extent()
 	c := cursor{Time: time.Now(), Position: event.At(x.Last+1, 0), Offset: x.End}
-	from := x.Last + 1
+	seq := x.Last + 1
 	switch {
-	case s.Oldest:
-		from = x.First
-	case !s.Since.IsZero():
+	case from.Oldest:
+		seq = x.First
+	case !from.IsZero():
 		var err error
-		if from, err = firstSince(ctx, j, x, s.Since); err != nil {
+		if seq, err = firstSince(ctx, j, x, from.Time); err != nil {
 			return c, fmt.Errorf("find where to begin in the journal: %w", err)
 		}
 	}
-	if from > x.Last {
+	if seq > x.Last {
 		return c, nil
 	}
-	f, err := j.Next(ctx, from)
+	f, err := j.Next(ctx, seq)
 	if err != nil {
 		return c, fmt.Errorf("read where to begin in the journal: %w", err)
 	}
@@ -105,7 +80,7 @@ func (l *Loop) locate(ctx context.Context, c cursor) (cursor, error) {
 			Code: "journal_replaced",
 			Text: fmt.Sprintf("frame %d of the journal is not the one that the cursor was saved for: delivery begins again at the oldest frame", seq),
 		})
-		oldest, err := Start{Oldest: true}.cursor(ctx, l.Journal)
+		oldest, err := begin(ctx, l.Journal, config.From{Oldest: true})
 		c.Position, c.Offset = oldest.Position, oldest.Offset
 		return c, err
 	}

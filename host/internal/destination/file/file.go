@@ -13,22 +13,6 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/destination"
 )
 
-// Config is what stands under a destination of type file.
-type Config struct {
-	// Path of the file; its folders are made where they are missing.
-	Path   string
-	Rotate Rotate
-}
-
-// Rotate bounds the file and how many of its predecessors are kept.
-type Rotate struct {
-	// Bytes is the size at which a file is turned, exceeded by at most what
-	// comes between two flushes; 0: never.
-	Bytes int64
-	// Keep is how many turned files are kept; 0: all.
-	Keep int
-}
-
 // Destination appends to one file. It implements destination.Flusher, Batcher,
 // Runner and Closer.
 type Destination struct {
@@ -58,12 +42,13 @@ const (
 	batchBytes  = 1 << 20
 )
 
-// New returns a destination for a file, which Resume opens.
+// New returns a destination for a config that Validate found good. Resume opens
+// the file.
 func New(c Config) (*Destination, error) {
-	if c.Path == "" {
-		return nil, errors.New("path is missing")
+	if err := c.Validate(); err != nil {
+		return nil, err
 	}
-	path, err := resolve(c.Path)
+	path, err := resolve(string(c.Path))
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +141,7 @@ func (d *Destination) plan() error {
 		}
 		d.shared, d.size = true, here.size
 	}
-	if d.rotate.Bytes > 0 && d.size >= d.rotate.Bytes {
+	if d.rotate.Bytes > 0 && d.size >= int64(d.rotate.Bytes) {
 		return d.prepare(true)
 	}
 	return nil

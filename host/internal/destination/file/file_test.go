@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/destination"
 	"github.com/wellhead-io/wellhead/host/internal/destination/file"
 )
@@ -28,7 +29,7 @@ type sink struct {
 
 func newSink(t *testing.T) *sink {
 	path := filepath.Join(t.TempDir(), "data", "events.jsonl")
-	return &sink{t: t, path: path, config: file.Config{Path: path}}
+	return &sink{t: t, path: path, config: file.Config{Path: config.Path(path)}}
 }
 
 // resume opens the destination at the mark that was kept last, as after a kill.
