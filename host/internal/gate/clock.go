@@ -1,0 +1,89 @@
+package gate
+
+import (
+	"time"
+
+	"github.com/wellhead-io/wellhead/host/internal/schema"
+)
+
+// plausibleSkew is by how much a client's clock may differ from the host's
+// without proof: a wrong time zone explains up to a day.
+const plausibleSkew = 24 * time.Hour
+
+// correct moves a client's timestamp to the host's clock: the time from
+// timestamp to sentAt is right even where the clock that gave both is wrong.
+//
+// It assumes that one clock gave both. A sentAt that was never set (year 1, or
+// 1970) beside a timestamp from elsewhere would move the event by centuries. So
+// a skew of more than a day is believed only where the timestamp shows it too:
+// where correcting brings the event closer to its receipt, and not past it.
+// Else sentAt is absurd, and ok is false.
+func correct(timestamp, sentAt, receivedAt time.Time) (corrected time.Time, ok bool) {
+	skew := receivedAt.Sub(sentAt)
+	corrected = timestamp.Add(skew)
+	if skew.Abs() <= plausibleSkew {
+		return corrected, true
+	}
+	if corrected.After(receivedAt.Add(plausibleSkew)) {
+		return timestamp, false
+	}
+	return corrected, receivedAt.Sub(corrected).Abs() < receivedAt.Sub(timestamp).Abs()
+}
+
+// appendTime appends t as RFC 3339, in quotes, with milliseconds, or with
+// nanoseconds where t has them.
+func appendTime(to []byte, t time.Time) []byte {
+	layout := `"2006-01-02T15:04:05.000Z"`
+	if t.Nanosecond()%int(time.Millisecond) != 0 {
+		layout = `"2006-01-02T15:04:05.000000000Z"`
+	}
+	return t.UTC().AppendFormat(to, layout)
+}
+
+// isRFC3339 tells whether a timestamp that package schema reads is written as
+// destinations expect it.
+func isRFC3339(s []byte) bool {
+	const minutes, leap, dot = len("2006-01-02T15:04"), len("2006-01-02T15:04:"), len("2006-01-02T15:04:05")
+	n := len(s)
+	if n <= dot || s[10] != 'T' || s[minutes] != ':' || s[leap] == '6' || s[dot] == ',' {
+		return false
+	}
+	colon := len(":00")
+	sign := len("+00:00")
+	return s[n-1] == 'Z' || n >= dot+sign && s[n-colon] == ':' && (s[n-sign] == '+' || s[n-sign] == '-')
+}
+
+// setTimes sets the event's own times: what the client called timestamp becomes
+// originalTimestamp, and timestamp what is right by the host's clock. It tells
+// whether sentAt was absurd.
+func (e *edits) setTimes(s *scanner, sentAt string, receivedAt time.Time) (absurd bool) {
+	e.setTime(memberReceivedAt, receivedAt)
+	sent := []byte(sentAt)
+	if s.given(memberSentAt) {
+		sent = s.bytes(memberSentAt)
+	} else if sentAt != "" {
+		e.setText(memberSentAt, sentAt)
+	}
+	if !s.given(memberTimestamp) {
+		e.setTime(memberTimestamp, receivedAt)
+		return false
+	}
+	own := s.bytes(memberTimestamp)
+	e.setRaw(memberOriginalTimestamp, memberTimestamp)
+	timestamp, ok := schema.ParseTimestamp(own)
+	if !ok {
+		return false
+	}
+	if at, ok := schema.ParseTimestamp(sent); ok {
+		corrected, ok := correct(timestamp, at, receivedAt)
+		if ok {
+			e.setTime(memberTimestamp, corrected)
+			return false
+		}
+		absurd = true
+	}
+	if !isRFC3339(own) {
+		e.setTime(memberTimestamp, timestamp)
+	}
+	return absurd
+}

@@ -1,0 +1,194 @@
+// Package gate turns what a plugin claims into what the host vouches for, or
+// into a refusal that tells everything that is wrong.
+//
+// A claim is read in one pass over its bytes, which finds where the members are
+// that the gate needs and holds the bounds that keep a hostile event cheap.
+// Then it is judged by the published schema of its type, and by the source's
+// tracking plan. What the gate adds is spliced into the client's own bytes:
+// members that nobody knows, the order of members and the digits of numbers
+// reach the destinations as they were sent.
+//
+// It does not know where events come from or go to.
+package gate
+
+import (
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wellhead-io/wellhead/host/internal/event"
+)
+
+// Options are the gate's settings. What is zero has a default.
+type Options struct {
+	MaxEvent    int // bytes of a claim; 1 MiB
+	MaxDepth    int // of nested objects and arrays; 64
+	MaxNumber   int // characters of a number; 400
+	MaxExponent int // of a number, above or below 0; 400: a double's are all within
+	MaxString   int // bytes of a string, escapes as written; 256 KiB
+	MaxName     int // bytes of a member's name, escapes as written; 1 KiB
+	// NewID makes the messageId of an event that has none: a UUID of version 7.
+	NewID func() string
+}
+
+// Gate judges the claims of all sources. It is safe for concurrent use.
+type Gate struct {
+	options    Options
+	bounds     bounds
+	checkers   map[event.Type]Checker // by type; the empty one: any
+	workspaces sync.Pool
+
+	mu     sync.Mutex
+	counts map[event.SourceID]*counters
+}
+
+// New makes a gate. The error tells of a published schema that does not
+// compile.
+func New(o Options) (*Gate, error) {
+	checkers, err := commonCheckers()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []struct {
+		option *int
+		value  int
+	}{
+		{&o.MaxEvent, 1 << 20}, {&o.MaxDepth, 64}, {&o.MaxNumber, 400}, {&o.MaxExponent, 400},
+		{&o.MaxString, 256 << 10}, {&o.MaxName, 1 << 10},
+	} {
+		if *d.option == 0 {
+			*d.option = d.value
+		}
+	}
+	if o.NewID == nil {
+		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
+	}
+	return &Gate{
+		options: o,
+		bounds: bounds{
+			maxDepth: o.MaxDepth, maxNumber: o.MaxNumber, maxExponent: o.MaxExponent,
+			maxString: o.MaxString, maxName: o.MaxName,
+		},
+		checkers:   checkers,
+		workspaces: sync.Pool{New: func() any { return new(workspace) }},
+		counts:     make(map[event.SourceID]*counters),
+	}, nil
+}
+
+// OnViolation says what becomes of an event that only its source's tracking
+// plan refuses. The zero value quarantines.
+type OnViolation string
+
+const (
+	Quarantine OnViolation = "quarantine"
+	Drop       OnViolation = "drop"
+	// Deliver accepts the event and puts the violations in its
+	// context.violations.
+	Deliver OnViolation = "deliver"
+)
+
+// SourceOptions are one source's settings.
+type SourceOptions struct {
+	ID          event.SourceID
+	Plan        *Plan // nil: every event of the common spec is good
+	OnViolation OnViolation
+}
+
+// Source judges the claims of one source. It never changes; a source with other
+// settings is another Source. It is safe for concurrent use.
+type Source struct {
+	gate   *Gate
+	id     event.SourceID
+	quoted string // the id as JSON
+	plan   *Plan
+	policy OnViolation
+	counts *counters
+}
+
+// Source makes the judge of one source. Its counters go on from those of an
+// earlier Source of that name.
+func (g *Gate) Source(o SourceOptions) *Source {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	counts := g.counts[o.ID]
+	if counts == nil {
+		counts = new(counters)
+		g.counts[o.ID] = counts
+	}
+	return &Source{
+		gate: g, id: o.ID, quoted: string(asJSON(o.ID)),
+		plan: o.Plan, policy: o.OnViolation, counts: counts,
+	}
+}
+
+// Input is a claim and what came with it.
+type Input struct {
+	Claim event.Claim
+	// Own are reasons of the plugin to refuse the claim. They quarantine it.
+	Own []event.Violation
+	// Group and Attachment are handed on.
+	Group      uint32
+	Attachment []byte
+	// SentAt is the request's sentAt, for a claim that has none.
+	SentAt string
+	// MessageID is for a claim that has none. Where it is empty too, a new one
+	// is made.
+	MessageID string
+}
+
+// Action is what becomes of a claim.
+type Action string
+
+// The actions, as clients read them. Of an accepted claim there is none.
+const (
+	Accepted    Action = ""
+	Quarantined Action = "quarantine"
+	Dropped     Action = "drop"
+)
+
+// Result is an accepted Envelope, or a Refusal and what to do with it.
+type Result struct {
+	Envelope event.Envelope
+	Refusal  *event.Refusal // nil: accepted
+	Action   Action
+}
+
+// workspace is what one judgement needs and the next can use again.
+type workspace struct {
+	scan  scanner
+	edits edits
+}
+
+// maxScratch is the most memory of a kind that a workspace keeps.
+const maxScratch = 64 << 10
+
+// release lets go of the claim, and of memory that only a rare one needs.
+func (w *workspace) release() {
+	w.scan.raw, w.scan.names.raw, w.scan.violations = nil, nil, nil
+	if cap(w.scan.names.buf) > maxScratch {
+		w.scan.names.buf = nil
+	}
+	if len(w.scan.names.slots) > manySlots {
+		w.scan.names.slots = nil
+	}
+	if cap(w.edits.scratch) > maxScratch {
+		w.edits.scratch = nil
+	}
+}
+
+// Judge judges one claim, received at receivedAt, which counts to the
+// millisecond. A Refusal shares the claim's memory unless the claim is over the
+// limit; an Envelope does not.
+func (s *Source) Judge(in Input, receivedAt time.Time) Result {
+	w := s.gate.workspaces.Get().(*workspace)
+	defer func() {
+		w.release()
+		s.gate.workspaces.Put(w)
+	}()
+	j := judgement{
+		source: s, in: &in, work: w,
+		receivedAt: receivedAt.UTC().Truncate(time.Millisecond),
+	}
+	return j.run()
+}
