@@ -97,12 +97,11 @@ func (d *decoder) excused(path string) bool {
 
 // decode sets out from v. Nothing, or null, leaves a mapping or a list as it is.
 func (d *decoder) decode(v value, out reflect.Value) {
-	pointer := out.Addr().Interface()
 	if v.isNull() {
 		d.null(v, out)
 		return
 	}
-	switch o := pointer.(type) {
+	switch o := out.Addr().Interface().(type) {
 	case *Section:
 		d.section(v, o)
 		return
@@ -117,7 +116,7 @@ func (d *decoder) decode(v value, out reflect.Value) {
 	case encoding.TextUnmarshaler:
 		// A type with keys may be written as a text or as a mapping.
 		if v.node.Kind == yaml.ScalarNode || !isStruct(out) || len(fieldsOf(out.Type())) == 0 {
-			d.unmarshalText(v, out, o)
+			d.unmarshalText(v, out)
 			return
 		}
 	}
@@ -187,16 +186,18 @@ func (d *decoder) path(v value, out *Path) {
 	if !ok {
 		return
 	}
-	path, err := resolvePath(d.doc.dir, text)
-	if err != nil {
-		d.fail(v, err.(Problem))
+	path, p := resolvePath(d.doc.dir, text)
+	if p != nil {
+		d.fail(v, *p)
 		return
 	}
 	*out = path
 	d.show(v)
 }
 
-func (d *decoder) unmarshalText(v value, out reflect.Value, o encoding.TextUnmarshaler) {
+// unmarshalText lets out's own method read the text; out keeps its value where
+// that fails.
+func (d *decoder) unmarshalText(v value, out reflect.Value) {
 	if v.node.Kind != yaml.ScalarNode {
 		d.mismatch(v, out)
 		return
@@ -204,8 +205,11 @@ func (d *decoder) unmarshalText(v value, out reflect.Value, o encoding.TextUnmar
 	if d.isUnset(v) {
 		return
 	}
-	err := o.UnmarshalText([]byte(d.doc.textOf(v.node)))
+	read := reflect.New(out.Type())
+	read.Elem().Set(out)
+	err := read.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(d.doc.textOf(v.node)))
 	if err == nil {
+		out.Set(read.Elem())
 		d.show(v)
 		return
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -101,9 +102,9 @@ func (e *expander) file(path string) (string, *Problem) {
 	missing := func(what, hint string) (string, *Problem) {
 		return "", &Problem{Code: CodeMissingFile, What: what, Hint: hint}
 	}
-	resolved, err := resolvePath(e.doc.dir, path)
-	if err != nil {
-		return missing(fmt.Sprintf("the path in %q %s", "${file:"+path+"}", err.(Problem).What), "write ${file:path}")
+	resolved, p := resolvePath(e.doc.dir, path)
+	if p != nil {
+		return missing(fmt.Sprintf("the path in %q: %s", "${file:"+path+"}", p.What), cmp.Or(p.Hint, "write ${file:path}"))
 	}
 	data, err := e.readFile(string(resolved))
 	switch {

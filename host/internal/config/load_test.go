@@ -137,10 +137,27 @@ func TestFileThatCannotBeRead(t *testing.T) {
 }
 
 func TestDeepNestingIsRefused(t *testing.T) {
-	got := complaint(t, "sources: "+strings.Repeat("[", 9000)+strings.Repeat("]", 9000))
-	if !strings.Contains(got, "more than 64 levels deep [too_large]") {
-		t.Errorf("got %s", got)
+	nested := func(n int) string {
+		return "plugins: {p: {config: {a: " + strings.Repeat("[", n) + strings.Repeat("]", n) + "}}}"
 	}
+	parse(t, nested(61))
+	for _, n := range []int{62, 9000} {
+		if got := complaint(t, nested(n)); !strings.Contains(got, "more than 64 levels deep [too_large]") {
+			t.Errorf("%d: got %s", n, got)
+		}
+	}
+}
+
+func TestListenersThatCanAllBeBound(t *testing.T) {
+	parse(t, `
+console: {listen: 127.0.0.1:8090}
+plugins:
+  v4: {listen: 0.0.0.0:8080}
+  v6: {listen: "[::1]:8080"}
+  other-address: {listen: "[::1]:8090"}
+  other-port: {listen: 0.0.0.0:8081}
+  off: {listen: 127.0.0.1:8090, enabled: false}
+`)
 }
 
 func TestAnchorsAndMergeKeys(t *testing.T) {
@@ -172,8 +189,8 @@ sources:
 }
 
 func TestConfigIsWhatCouldBeReadOfABrokenFile(t *testing.T) {
-	c, err := config.Parse("c.yaml", []byte("sources: {website: {plugin: javascript, rate: 5}}"))
-	if err == nil || c.Source("website") == nil {
+	c, err := config.Parse("c.yaml", []byte("sources: {website: {plugin: javascript, rate: 5}}\njournal: {max_bytes: much}"))
+	if err == nil || c.Source("website") == nil || c.Journal.MaxBytes != 50*config.GB {
 		t.Fatalf("got %+v, %v", c, err)
 	}
 	p := c.Problem("sources.website.plugin.x", config.Problem{Code: "c", What: "w"})

@@ -14,9 +14,9 @@ import (
 type Path string
 
 // resolvePath is what a Path becomes in a config whose folder is dir.
-func resolvePath(dir, text string) (Path, error) {
-	bad := func(what, hint string) (Path, error) {
-		return "", Problem{Code: CodeWrongValue, What: what, Hint: hint}
+func resolvePath(dir, text string) (Path, *Problem) {
+	bad := func(what, hint string) (Path, *Problem) {
+		return "", &Problem{Code: CodeWrongValue, What: what, Hint: hint}
 	}
 	switch {
 	case text == "":

@@ -122,10 +122,11 @@ func Join(errs ...error) error {
 func problemsOf(err error) Problems {
 	var many Problems
 	var one Problem
-	switch joined, ok := err.(interface{ Unwrap() []error }); {
+	var joined interface{ Unwrap() []error }
+	switch {
 	case err == nil:
 		return nil
-	case ok:
+	case errors.As(err, &joined):
 		for _, e := range joined.Unwrap() {
 			many = append(many, problemsOf(e)...)
 		}

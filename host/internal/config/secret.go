@@ -47,14 +47,8 @@ func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 // String is "[redacted]".
 func (Secret) String() string { return redacted }
 
-// GoString is "[redacted]".
-func (Secret) GoString() string { return redacted }
-
-// MarshalText is "[redacted]"; JSON and XML use it.
+// MarshalText is "[redacted]", and so is what JSON, YAML and XML make of it.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// MarshalYAML is "[redacted]".
-func (Secret) MarshalYAML() (any, error) { return redacted, nil }
 
 // LogValue is "[redacted]".
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -74,10 +74,18 @@ func hides(t *testing.T, out string) {
 
 func TestSecretSaysThatItIsThere(t *testing.T) {
 	e := newExposed()
-	for _, out := range []string{fmt.Sprint(e.Plain), fmt.Sprintf("%+v", e.List), fmt.Sprintf("%#v", e.Map), fmt.Sprintf("%d", e.Plain)} {
+	asJSON, _ := json.Marshal(e.List)
+	asYAML, _ := yaml.Marshal(e.List)
+	for _, out := range []string{
+		fmt.Sprint(e.Plain), fmt.Sprintf("%+v", e.List), fmt.Sprintf("%#v", e.Map), fmt.Sprintf("%x", e.Plain), e.Plain.String(),
+		string(asJSON), string(asYAML), slog.AnyValue(e.Plain).Resolve().String(),
+	} {
 		if !strings.Contains(out, "[redacted]") {
 			t.Errorf("got %s", out)
 		}
+	}
+	if v := slog.AnyValue(e.Plain).Resolve(); v.Kind() != slog.KindString {
+		t.Errorf("a log handler gets %T", v.Any())
 	}
 	if e.Plain.Reveal() != planted {
 		t.Error("Reveal does not return the text")

@@ -224,6 +224,15 @@ func TestProblemAtAJSONPointer(t *testing.T) {
 	}
 }
 
+func TestSectionIsPrintedAsItsPath(t *testing.T) {
+	c := parse(t, "plugins: {p: {config: {a: p1anted-s3cret}}}")
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%d", "%t"} {
+		if got := fmt.Sprintf(format, c.Plugins[0].Config); got != "section plugins.p.config" {
+			t.Errorf("%s: got %s", format, got)
+		}
+	}
+}
+
 func TestAbsentSectionIsEmpty(t *testing.T) {
 	for name, s := range map[string]config.Section{
 		"zero":    {},
