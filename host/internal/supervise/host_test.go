@@ -1,0 +1,5 @@
+package supervise_test
+
+const envFakeHost = "FAKE_HOST"
+
+func runFakeHost(string) {}

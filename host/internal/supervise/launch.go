@@ -1,0 +1,111 @@
+package supervise
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+
+	"github.com/wellhead-io/wellhead/sdk/wire"
+)
+
+// launch is what it takes to start a plugin's process.
+type launch struct {
+	spec     *Spec
+	launcher *launcher
+	listener *Socket // nil: none
+	// sockets is a folder with a short path: the plugin's gRPC socket goes below.
+	sockets string
+	timeout time.Duration // from fork to the end of the handshake
+	mark    string        // by which a successor knows the process and its children
+	logs    *logSink
+	// launched is called with the process number before the plugin can serve.
+	launched func(pid int) error
+}
+
+// process is a launched plugin that has finished the handshake.
+type process struct {
+	rpc    wire.SourceClient
+	child  *child
+	client *plugin.Client
+}
+
+// start launches the process and finishes the handshake. The error is an *Error,
+// or the cause by which ctx ended.
+func (l *launch) start(ctx context.Context) (*process, error) {
+	if err := l.spec.Verify(); err != nil {
+		return nil, err
+	}
+	handshake, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	run := &pluginRunner{launcher: l.launcher, logs: l.logs, launched: l.launched}
+	var folder string
+	client := plugin.NewClient(l.clientConfig(func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
+		folder = dir
+		// Of go-plugin's command only what it adds to the environment is wanted.
+		run.program = program{
+			path: l.spec.Path, argv: append([]string{l.spec.Path}, l.spec.Args...),
+			env: environ(l.spec.Env, append(cmd.Env, envMark+"="+l.mark)), listener: l.listener,
+		}
+		return run, nil
+	}))
+	// go-plugin's calls take no context: the end of the process ends them.
+	stop := context.AfterFunc(handshake, func() { _ = run.Kill(handshake) })
+	rpc, err := connect(client)
+	if stop() && err == nil {
+		return &process{rpc: rpc, child: run.started(), client: client}, nil
+	}
+	if c := run.started(); c != nil {
+		(&process{child: c, client: client}).end(0)
+	}
+	// go-plugin leaves its folder behind where the process could not be started.
+	_ = os.RemoveAll(folder)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return nil, l.explain(run.started(), err, handshake.Err() != nil)
+}
+
+func (l *launch) clientConfig(run func(hclog.Logger, *exec.Cmd, string) (runner.Runner, error)) *plugin.ClientConfig {
+	return &plugin.ClientConfig{
+		HandshakeConfig:  wire.Handshake,
+		VersionedPlugins: wire.Plugins(),
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		RunnerFunc:       run,
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     l.timeout + time.Second, // the context of start comes first
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: l.sockets},
+		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(int(l.spec.Limits.BatchBytes) + wire.Overhead),
+		)},
+		Logger:     hclog.NewNullLogger(),
+		SyncStdout: l.logs.writer("stdout"),
+		SyncStderr: l.logs.writer("stderr"),
+	}
+}
+
+func connect(client *plugin.Client) (wire.SourceClient, error) {
+	protocol, err := client.Client()
+	if err != nil {
+		return nil, err
+	}
+	return wire.Dispense(protocol)
+}
+
+// end asks the process to exit, kills its group when grace is over, and returns
+// when it is gone.
+func (p *process) end(grace time.Duration) {
+	// go-plugin's Kill asks without a time bound, and a stopped process never
+	// answers: only the end of the process ends it for sure.
+	timer := time.AfterFunc(grace, p.child.kill)
+	defer timer.Stop()
+	p.client.Kill()
+	p.child.kill()
+	p.child.wait()
+}

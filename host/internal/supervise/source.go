@@ -1,0 +1,146 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/wellhead-io/wellhead/sdk/wire"
+)
+
+// silentTwice is how soon, in maximum silences, a second silence of one source
+// makes a reason to restart the process.
+const silentTwice = 3
+
+// source is one source in one tenure. It has one stream after another.
+type source struct {
+	tenure  *tenure
+	spec    *SourceSpec
+	silence time.Duration
+	log     *slog.Logger
+	backoff backoff
+
+	mu    sync.Mutex
+	tried bool // it has started or failed once
+	runs  bool
+}
+
+func newSource(t *tenure, spec *SourceSpec, silence time.Duration) *source {
+	p := t.entry
+	return &source{
+		tenure: t, spec: spec, silence: silence,
+		log:     p.log.With("source", string(spec.ID)),
+		backoff: backoff{min: p.timing.BackoffMin, max: p.timing.BackoffMax},
+	}
+}
+
+// run opens the source's stream again and again until it is drained or ctx ends.
+// An error is a reason to restart the process.
+func (s *source) run(ctx context.Context) error {
+	var silent time.Time // the last silence; zero: none
+	for {
+		began := time.Now()
+		err := s.stream(ctx)
+		if ctx.Err() != nil || errors.Is(err, errDrained) {
+			return nil
+		}
+		if errors.Is(err, errSilent) {
+			if !silent.IsZero() && time.Since(silent) < silentTwice*s.silence {
+				return s.silentAgain()
+			}
+			silent = time.Now()
+		}
+		if time.Since(began) >= s.tenure.entry.timing.Healthy {
+			s.backoff.reset()
+		}
+		wait := s.failed(ctx, err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.tenure.draining:
+			return nil
+		case <-time.After(wait):
+		}
+		s.update(func(st *SourceStatus) {
+			st.State, st.RetryAt = Starting, time.Time{}
+			st.Restarts++
+		})
+	}
+}
+
+// failed reports the end of a stream and returns the wait before the next.
+func (s *source) failed(ctx context.Context, err error) time.Duration {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = s.fault(CodeSourceFailed, err.Error(), "")
+		e.Err = err
+	}
+	if s.processEnds(ctx, err) {
+		return 0
+	}
+	wait := s.backoff.next()
+	s.setRunning(false)
+	now := time.Now()
+	s.update(func(st *SourceStatus) {
+		if st.State != NeedsConsent {
+			st.State = BackingOff
+		}
+		st.Error, st.ErrorAt, st.RetryAt = e, now, now.Add(wait)
+	})
+	s.log.Warn("source failed", "code", e.Code, "error", e.Message, "hint", e.Hint, "retry_in", wait)
+	return wait
+}
+
+func (s *source) silentAgain() error {
+	return s.tenure.entry.spec.fault(CodeSilent,
+		"source "+string(s.spec.ID)+" said nothing for "+s.silence.String()+", also on a new stream",
+		"it hangs, and the plugin is restarted; if that is how long its work takes, let it raise its maximum silence or report its health in between")
+}
+
+// started tells that the source runs.
+func (s *source) started() {
+	s.setRunning(true)
+	s.update(func(st *SourceStatus) { st.State = Running })
+	s.log.Info("source started", "generation", s.tenure.generation)
+}
+
+func (s *source) setRunning(runs bool) {
+	s.mu.Lock()
+	changed := !s.tried || s.runs != runs
+	s.tried, s.runs = true, runs
+	s.mu.Unlock()
+	if changed {
+		s.tenure.notify()
+	}
+}
+
+// answered tells whether the source has started or failed.
+func (s *source) answered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tried
+}
+
+func (s *source) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runs
+}
+
+func (s *source) update(f func(*SourceStatus)) { s.tenure.entry.board.updateSource(s.spec.ID, f) }
+
+func (s *source) fault(code, message, hint string) *Error {
+	return s.tenure.entry.spec.sourceFault(s.spec.ID, code, message, hint)
+}
+
+func (s *source) start(session Session) *wire.Start {
+	spec := s.tenure.entry.spec
+	return &wire.Start{
+		Source:     spec.sourceConfig(s.spec),
+		Checkpoint: session.Checkpoint(),
+		Limits:     spec.Limits.wire(),
+		Generation: s.tenure.generation,
+	}
+}

@@ -1,0 +1,188 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wellhead-io/wellhead/sdk/wire"
+)
+
+// errDrained ends a tenure that was drained.
+var errDrained = errors.New("drained")
+
+// tenure is the time of one process.
+type tenure struct {
+	entry       *entry
+	process     *process
+	generation  uint64
+	description *wire.Description
+	sources     []*source
+	// changed says that the list to serve is another one. It holds one token, as
+	// a change which was not looked at yet covers the next.
+	changed chan struct{}
+	// served is closed when the plugin has answered the first Serve.
+	served chan struct{}
+	// draining is closed when the sources are to finish.
+	draining <-chan struct{}
+}
+
+// tenure launches a process, works with it until it fails or ctx ends, and ends
+// it. In the end of ctx it drains the process first.
+func (p *entry) tenure(ctx context.Context) error {
+	t := &tenure{
+		entry:      p,
+		generation: p.supervisor.records.next(time.Now()),
+		changed:    make(chan struct{}, 1),
+		served:     make(chan struct{}),
+		draining:   ctx.Done(),
+	}
+	p.board.update(func(s *Status) {
+		if s.State != CrashLoop {
+			s.State = Starting
+		}
+		s.Generation = t.generation
+	})
+	if err := t.launch(ctx); err != nil {
+		return err
+	}
+	err := t.work(ctx)
+	grace := time.Duration(0) // of a process that fails: what it owes is sent again
+	if ctx.Err() != nil {
+		grace = p.timing.Grace
+	}
+	t.process.end(grace)
+	p.supervisor.records.remove(t.process.child.pid)
+	return err
+}
+
+func (t *tenure) launch(ctx context.Context) (err error) {
+	p, s := t.entry, t.entry.supervisor
+	l := &launch{
+		spec: p.spec, launcher: s.launcher, listener: p.socket, sockets: s.sockets,
+		timeout: p.timing.Handshake, mark: s.records.mark(), logs: newLogSink(p.log),
+		launched: func(pid int) error {
+			s.records.add(p.spec.Name, pid)
+			p.board.update(func(s *Status) { s.PID = pid })
+			return nil
+		},
+	}
+	if t.process, err = l.start(ctx); err != nil {
+		return err
+	}
+	p.log.Info("plugin launched", "pid", t.process.child.pid, "generation", t.generation)
+	return nil
+}
+
+// work does everything with a launched process. It returns the first fault, or
+// errDrained.
+func (t *tenure) work(ctx context.Context) error {
+	// The end of ctx begins the drain; what works on must outlive it.
+	g, life := errgroup.WithContext(context.WithoutCancel(ctx))
+	g.Go(func() error { return t.watchProcess(life) })
+	g.Go(func() error {
+		if err := t.describe(life); err != nil {
+			return err
+		}
+		g.Go(func() error { return t.runSources(life) })
+		g.Go(func() error { return t.serve(life) })
+		return t.watchListener(life)
+	})
+	err := g.Wait()
+	if exit := t.exitFault(); exit != nil && !errors.Is(err, errDrained) {
+		// Whatever was noticed first, it happened because the process ended.
+		return exit
+	}
+	return err
+}
+
+// watchProcess fails when the process ends.
+func (t *tenure) watchProcess(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-t.process.child.done:
+		return t.exitFault()
+	}
+}
+
+// exitFault says how the process ended by itself; nil: it did not.
+func (t *tenure) exitFault() error {
+	select {
+	case <-t.process.child.done:
+	default:
+		return nil
+	}
+	how, _ := t.process.child.exit()
+	return t.entry.spec.exited(t.process.child, how)
+}
+
+// describe asks the plugin what it is, and whether the config fits.
+func (t *tenure) describe(ctx context.Context) error {
+	p := t.entry
+	d, err := describe(ctx, p.spec, t.process.rpc, p.timing.Call)
+	if err != nil {
+		return err
+	}
+	t.description = d
+	p.board.update(func(s *Status) { s.Name, s.Version = d.GetName(), d.GetVersion() })
+	name := p.spec.Name
+	switch {
+	case d.GetListens() && p.socket == nil:
+		return p.spec.fault(CodeListen, "it serves connections, but has no address",
+			fmt.Sprintf("set plugins.%s.listen to host:port", name))
+	case !d.GetListens() && p.socket != nil:
+		return p.spec.fault(CodeListen, "it serves no connections, so clients of "+p.socket.Addr().String()+" would wait for ever",
+			fmt.Sprintf("remove plugins.%s.listen", name))
+	}
+	silence := time.Duration(d.GetMaxSilenceMs()) * time.Millisecond
+	if silence == 0 {
+		silence = p.timing.Silence
+	}
+	for i := range p.spec.Sources {
+		t.sources = append(t.sources, newSource(t, &p.spec.Sources[i], silence))
+	}
+	return nil
+}
+
+// describe calls Describe. The error is an *Error.
+func describe(ctx context.Context, spec *Spec, rpc wire.SourceClient, timeout time.Duration) (*wire.Description, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	d, err := rpc.Describe(ctx, &wire.DescribeRequest{})
+	if err != nil {
+		e := spec.fault(CodeDescribe, "Describe: "+rpcMessage(err), hintSDK)
+		e.Err = err
+		return nil, e
+	}
+	return d, nil
+}
+
+// runSources runs every source until all are drained.
+func (t *tenure) runSources(ctx context.Context) error {
+	g, together := errgroup.WithContext(ctx)
+	for _, s := range t.sources {
+		g.Go(func() error { return s.run(together) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	// Sources return without error when they are drained, but there may be none.
+	select {
+	case <-t.draining:
+		return errDrained
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// notify says that the list to serve has changed.
+func (t *tenure) notify() {
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
