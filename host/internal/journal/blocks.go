@@ -8,27 +8,27 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // blockFiles makes a stream's messages durable. JetStream appends them to
 // numbered block files and begins the next file when one is full; it has
 // written a message when it acknowledges it, but has synced neither the file
-// nor, where the file is new, its name in the directory.
+// nor, where the file is new, its name in the directory. It is for one goroutine
+// at a time.
 type blockFiles struct {
-	dir     string
-	syncDir func(path string) error
+	dir  string
+	disk *disk
 
-	mu      sync.Mutex // one sync at a time
-	current *os.File   // the newest block that was synced
-	index   uint64     // its number
+	current *os.File // the newest block that was synced; nil: closed
+	index   uint64   // its number
+	durable int64    // how much of it is known to be on disk
 }
 
 // openBlocks makes everything in a stream's directory durable and returns what
 // keeps it so.
-func openBlocks(dir string, syncDir func(string) error) (*blockFiles, error) {
-	b := &blockFiles{dir: dir, syncDir: syncDir}
-	if err := b.rescan(0); err != nil {
+func openBlocks(dir string, d *disk) (*blockFiles, error) {
+	b := &blockFiles{dir: dir, disk: d}
+	if err := b.rescan(); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -37,56 +37,60 @@ func openBlocks(dir string, syncDir func(string) error) (*blockFiles, error) {
 
 // sync makes durable what was acknowledged before the call.
 func (b *blockFiles) sync() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.current == nil {
-		return b.rescan(b.index)
-	}
-	named, err := os.Stat(b.path(b.index))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	same, err := b.stillNewest()
+	if err != nil {
 		return err
 	}
-	opened, err2 := b.current.Stat()
-	if err2 != nil {
-		return err2
+	if !same {
+		return b.rescan()
 	}
-	if err != nil || !os.SameFile(named, opened) {
-		return b.rescan(b.index)
-	}
-	switch _, err := os.Stat(b.path(b.index + 1)); {
-	case err == nil:
-		return b.rescan(b.index)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	return b.current.Sync()
+	return b.syncCurrent()
 }
 
-// rescan syncs every block from number from on, then the directory, and goes on
-// with the newest.
-func (b *blockFiles) rescan(from uint64) error {
-	b.close()
+// stillNewest reports whether the open block is still the one that JetStream
+// appends to: it has its name, and no block follows it.
+func (b *blockFiles) stillNewest() (bool, error) {
+	if b.current == nil {
+		return false, nil
+	}
+	opened, err := b.current.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(b.path(b.index))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Stat(b.path(b.index + 1))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return err != nil && os.SameFile(opened, named), nil
+}
+
+// rescan syncs every block that is not older than the last one that was synced,
+// then the directory, and goes on with the newest.
+func (b *blockFiles) rescan() error {
 	entries, err := os.ReadDir(b.dir)
 	if err != nil {
 		return err
 	}
+	from := b.index
 	for _, e := range entries {
-		index, ok := blockIndex(e.Name())
-		if !ok || index < from {
-			continue
-		}
-		if err := b.syncBlock(index); err != nil {
-			return err
+		if index, ok := blockIndex(e.Name()); ok && index >= from {
+			if err := b.syncBlock(index); err != nil {
+				return err
+			}
 		}
 	}
-	if err := b.syncDir(b.dir); err != nil {
-		return fmt.Errorf("sync %s: %w", b.dir, err)
-	}
-	return nil
+	return b.disk.syncDir(b.dir)
 }
 
-// syncBlock syncs a block, which may have been removed by retention, and keeps
-// it open where it is the newest.
+// syncBlock syncs a block, which retention may have removed, and keeps it open
+// where it is the newest.
 func (b *blockFiles) syncBlock(index uint64) error {
 	f, err := os.OpenFile(b.path(index), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,27 +99,40 @@ func (b *blockFiles) syncBlock(index uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return fmt.Errorf("sync %s: %w", f.Name(), err)
+	if index < b.index {
+		defer f.Close()
+		return b.disk.syncFile(f, 0)
 	}
-	if b.current != nil && index < b.index {
-		return f.Close()
+	if index > b.index {
+		b.durable = 0
 	}
 	b.close()
 	b.current, b.index = f, index
+	return b.syncCurrent()
+}
+
+func (b *blockFiles) syncCurrent() error {
+	info, err := b.current.Stat()
+	if err != nil {
+		return err
+	}
+	if err := b.disk.syncFile(b.current, b.durable); err != nil {
+		return err
+	}
+	b.durable = info.Size()
 	return nil
 }
 
-func (b *blockFiles) path(index uint64) string {
-	return filepath.Join(b.dir, strconv.FormatUint(index, 10)+blockSuffix)
-}
-
+// close closes the open block until the next sync.
 func (b *blockFiles) close() {
 	if b.current != nil {
 		b.current.Close()
 		b.current = nil
 	}
+}
+
+func (b *blockFiles) path(index uint64) string {
+	return filepath.Join(b.dir, strconv.FormatUint(index, 10)+blockSuffix)
 }
 
 const blockSuffix = ".blk"
@@ -124,4 +141,33 @@ func blockIndex(name string) (uint64, bool) {
 	number, ok := strings.CutSuffix(name, blockSuffix)
 	index, err := strconv.ParseUint(number, 10, 64)
 	return index, ok && err == nil
+}
+
+// disk is the journal's way to the file system's syncs and its free space.
+type disk struct {
+	seams    seams
+	suspects suspects
+}
+
+// seams are where a test interferes with the disk.
+type seams struct {
+	syncFile func(*os.File) error
+	syncDir  func(path string) error
+	space    func(dir string) (space, error)
+}
+
+// syncFile syncs a file of which the first durable bytes are known to be on disk.
+func (d *disk) syncFile(f *os.File, durable int64) error {
+	if err := d.seams.syncFile(f); err != nil {
+		d.suspects.add(f.Name(), durable)
+		return fmt.Errorf("sync %s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+func (d *disk) syncDir(path string) error {
+	if err := d.seams.syncDir(path); err != nil {
+		return fmt.Errorf("sync %s: %w", path, err)
+	}
+	return nil
 }

@@ -88,15 +88,9 @@ var errBadFrame = errors.New("bad frame")
 // Frame is a stored frame, read only. It keeps the bytes that it was decoded
 // from; what its methods return points into them.
 type Frame struct {
-	// Seq is the frame's number in its log, from 1.
-	Seq uint64
-	// Offset is the number of bytes of all frames before this one in its log, so
-	// that the difference of two offsets is a distance in bytes. Where the log
-	// was opened empty, it starts from 0 again.
-	Offset uint64
-	// Time is when the frame was built.
-	Time time.Time
-
+	seq      uint64
+	offset   uint64
+	time     time.Time
 	kind     byte
 	count    int
 	size     int
@@ -127,6 +121,17 @@ type Event struct {
 // MessageID returns the event's message id.
 func (e Event) MessageID() string { return string(e.id) }
 
+// Seq returns the frame's number in its log, from 1.
+func (f *Frame) Seq() uint64 { return f.seq }
+
+// Offset returns the number of bytes of all frames before this one in its log,
+// so that the difference of two offsets is a distance in bytes. A log that holds
+// nothing when it is opened starts from 0 again.
+func (f *Frame) Offset() uint64 { return f.offset }
+
+// Time returns when the frame was written.
+func (f *Frame) Time() time.Time { return f.time }
+
 // Len returns the number of events, or of records in a secondary log's frame.
 func (f *Frame) Len() int { return f.count }
 
@@ -134,7 +139,7 @@ func (f *Frame) Len() int { return f.count }
 func (f *Frame) Size() int { return f.size }
 
 // End returns the offset of the frame that follows this one.
-func (f *Frame) End() uint64 { return f.Offset + uint64(f.size) }
+func (f *Frame) End() uint64 { return f.offset + uint64(f.size) }
 
 // Event returns the event with this index, from 0 to Len()-1. It allocates nothing.
 func (f *Frame) Event(i int) Event {
@@ -149,7 +154,7 @@ func (f *Frame) Event(i int) Event {
 	}
 	at, n := u32(e, inID), u32(e, inIDLen)
 	return Event{
-		Position:   event.At(f.Seq, i),
+		Position:   event.At(f.seq, i),
 		Source:     f.sources[binary.LittleEndian.Uint16(e[inSource:])],
 		Type:       typeCodes[e[inType]],
 		ReceivedAt: time.Unix(0, int64(binary.LittleEndian.Uint64(e[inReceived:]))).UTC(),
@@ -230,8 +235,8 @@ func decodeFrame(data []byte) (*Frame, error) {
 // parseFrame is decodeFrame without the checksum.
 func parseFrame(data []byte) (*Frame, error) {
 	f := &Frame{
-		Offset: binary.LittleEndian.Uint64(data[atOffset:]),
-		Time:   time.Unix(0, int64(binary.LittleEndian.Uint64(data[atTime:]))).UTC(),
+		offset: binary.LittleEndian.Uint64(data[atOffset:]),
+		time:   time.Unix(0, int64(binary.LittleEndian.Uint64(data[atTime:]))).UTC(),
 		kind:   data[atKind],
 		count:  int(u32(data, atCount)),
 		size:   len(data),

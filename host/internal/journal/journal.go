@@ -5,9 +5,13 @@
 // commit, without waiting for more to come. Next reads frames, from memory
 // while a reader keeps up. The log itself is an embedded NATS JetStream stream
 // that nobody else sees; the journal syncs its files itself, directory
-// included, since that costs the same as its own SyncAlways (0.4 ms for a small
-// frame, 0.9 ms for 120 kB, both ways) and also serves a Sync on demand, leaves
-// readers alone meanwhile, and covers new files, which JetStream does not.
+// included, since that costs the same as JetStream's SyncAlways (0.4 ms for a
+// small frame, 0.9 ms for 120 kB, both ways) and also serves a Sync on demand,
+// does not block readers, and covers new files, which SyncAlways does not.
+//
+// A storage error closes the intake, never the host: the server is started anew
+// until it works. Of a frame whose outcome is then unknown, what is found in the
+// stream counts as stored, so that a source that sends it again gets duplicates.
 //
 // The package knows nothing of plugins, schemas or destinations.
 package journal
@@ -17,15 +21,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
-	"golang.org/x/sync/errgroup"
+	"github.com/wellhead-io/wellhead/host/internal/journal/dedup"
 )
 
-// ErrClosed is the error of an Append while the journal takes nothing.
+// ErrClosed is the error of an Append while the journal takes nothing, because
+// its storage is being reopened or it has ended.
 var ErrClosed = errors.New("the journal is closed")
 
 // ErrTooLarge is the error of an event, or a group, that no frame can hold.
@@ -34,28 +41,16 @@ var ErrTooLarge = errors.New("too large for the journal")
 const (
 	mainStream = "journal"
 
-	// frameTarget is the payload at which a frame is full.
+	// frameTarget is the size of the events at which a frame is full.
 	frameTarget = 1 << 20
-	// maxUnit is the largest payload of what must stay in one frame.
+	// maxUnit is the largest size of what must stay in one frame.
 	maxUnit = 16 << 20
-	// maxPayload is the largest frame: names, ids and entries beside the payload.
-	maxPayload = maxUnit + maxUnit/4 + 1<<20
+	// maxPayload is the largest frame: a unit, and names for its sources.
+	maxPayload = maxUnit + 1<<20
 
 	defaultQueue = 32 << 20
 	defaultTail  = 16 << 20
 )
-
-// Index remembers which events the journal has.
-type Index interface {
-	// Has returns the position of an event, where it is remembered.
-	Has(source event.SourceID, messageID string) (event.Position, bool)
-	// Add remembers an event that is durable.
-	Add(source event.SourceID, messageID string, pos event.Position, at time.Time)
-	// Covered is the position up to which the index is complete after a restart.
-	Covered() event.Position
-	// Forget drops every event at or after a position.
-	Forget(from event.Position) error
-}
 
 // Options say how a journal works. The zero value of a field is its default.
 type Options struct {
@@ -68,101 +63,248 @@ type Options struct {
 	// bound.
 	MaxBytes int64
 	MaxAge   time.Duration
+	// Window is for how long a message id is remembered, and MaxIDs how many are
+	// at most. Either 0: nothing is a duplicate.
+	Window time.Duration
+	MaxIDs int64
 	// Queue is how many bytes of events may wait to be durable, 32 MiB by default.
+	// The same again is for the records of secondary logs.
 	Queue int
 	// Tail is how many bytes of the newest frames stay in memory for readers that
 	// keep up, 16 MiB by default.
 	Tail int
-	// Index finds duplicates; nil: nothing is a duplicate.
-	Index Index
 	// Log is told what an operator should know; nil: nobody.
 	Log *slog.Logger
+
+	seams  seams
+	timing timing
+	index  index // in place of the one in Dir
+}
+
+// timing is how long things take that a test wants shorter.
+type timing struct {
+	publish  time.Duration // wait for an acknowledgement
+	watch    time.Duration // between looks at the disk
+	retryMin time.Duration // between attempts to reopen
+	retryMax time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Queue == 0 {
+		o.Queue = defaultQueue
+	}
+	if o.Tail == 0 {
+		o.Tail = defaultTail
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.timing == (timing{}) {
+		o.timing = timing{publish: 10 * time.Second, watch: time.Second, retryMin: time.Second, retryMax: 30 * time.Second}
+	}
+	if o.seams.syncFile == nil {
+		o.seams.syncFile = (*os.File).Sync
+	}
+	if o.seams.syncDir == nil {
+		o.seams.syncDir = syncPath
+	}
+	if o.seams.space == nil {
+		o.seams.space = statSpace
+	}
+	return o
 }
 
 // Journal is the log of accepted events. Its methods may be called from any
 // goroutine.
 type Journal struct {
-	opts      Options
-	log       *slog.Logger
-	queue     *queue[*pending]
-	tail      *tail
-	committer *committer
-	committed atomic.Uint64 // newest frame that readers may see
-	end       atomic.Uint64 // offset of the frame after it
+	opts   Options
+	log    *slog.Logger
+	disk   disk
+	index  index // nil: nothing is a duplicate
+	intake intake
+	view   view
 
-	mu    sync.Mutex
-	store *store
-	main  *stream
+	queue    *queue[*pending]
+	logQueue *queue[*pendingRecords]
+	latency  latency
+	cut      atomic.Int64 // bytes cut off block files by recoveries
+
+	lastStore *store // the one that was started last
+
+	mu      sync.Mutex
+	closed  bool
+	session *session      // nil: being reopened
+	changed chan struct{} // closed when session changes
+	logs    map[string]*Log
+	held    streamState // what the stream held at the last look
 }
 
 // Open recovers the journal in opts.Dir. Nothing that is appended is durable
 // until Run runs.
 func Open(ctx context.Context, opts Options) (*Journal, error) {
-	if opts.Queue == 0 {
-		opts.Queue = defaultQueue
+	opts = opts.withDefaults()
+	j := &Journal{
+		opts: opts, log: opts.Log, disk: disk{seams: opts.seams}, index: opts.index,
+		queue: newQueue[*pending](opts.Queue), logQueue: newQueue[*pendingRecords](opts.Queue),
+		changed: make(chan struct{}), logs: make(map[string]*Log),
+		view: view{name: mainStream, log: opts.Log, tail: newTail(opts.Tail)},
 	}
-	if opts.Tail == 0 {
-		opts.Tail = defaultTail
+	j.intake.apply = func(err error) {
+		j.queue.gate(err)
+		j.logQueue.gate(err)
 	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
-	j := &Journal{opts: opts, log: opts.Log, queue: newQueue[*pending](opts.Queue), tail: newTail(opts.Tail)}
-	if err := makeDir(opts.Dir); err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
-	}
-	if err := j.start(ctx); err != nil {
+	if err := j.open(ctx); err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", opts.Dir, err)
 	}
 	return j, nil
 }
 
-func (j *Journal) start(ctx context.Context) error {
-	st, err := startStore(j.opts.Dir, maxPayload, j.log)
-	if err != nil {
+func (j *Journal) open(ctx context.Context) error {
+	if err := makeDir(j.opts.Dir); err != nil {
 		return err
 	}
-	pub, err := st.publisher()
+	if j.index == nil && j.opts.Window > 0 && j.opts.MaxIDs > 0 {
+		x, err := dedup.Open(filepath.Join(j.opts.Dir, "dedup"), dedup.Options{
+			Window: j.opts.Window, MaxIDs: j.opts.MaxIDs, Synced: j.synced, Log: j.log,
+		})
+		if err != nil {
+			return err
+		}
+		j.index = x
+	}
+	s, err := j.openSession(ctx)
 	if err != nil {
-		st.stop()
+		if j.index != nil {
+			j.index.Close()
+		}
 		return err
 	}
-	main, err := openStream(ctx, st, pub, streamConfig{name: mainStream, maxBytes: j.opts.MaxBytes, maxAge: j.opts.MaxAge})
-	if err != nil {
-		st.stop()
-		return err
-	}
-	j.mu.Lock()
-	j.store, j.main = st, main
-	j.mu.Unlock()
-	j.committed.Store(main.last)
-	j.end.Store(main.end)
-	j.committer = &committer{journal: j, stream: main}
+	j.view.reset(s.main)
+	j.sawState(s.main.opened)
+	j.use(s)
 	return nil
 }
 
-// Run commits what is appended until ctx ends, then what is still queued.
-func (j *Journal) Run(ctx context.Context) error {
-	defer j.queue.close(ErrClosed)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return j.committer.run(ctx) })
-	return g.Wait()
-}
-
-// Close stops the journal after Run has returned, or instead of it.
-func (j *Journal) Close() error {
-	j.queue.close(ErrClosed)
-	for _, p := range j.queue.take() {
-		p.ticket.finish(ErrClosed)
-	}
+// use makes a session the one that readers work with; nil: there is none.
+func (j *Journal) use(s *session) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.store == nil {
+	j.session = s
+	close(j.changed)
+	j.changed = make(chan struct{})
+}
+
+func (j *Journal) current() (*session, <-chan struct{}, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return nil, nil, ErrClosed
+	}
+	return j.session, j.changed, nil
+}
+
+// Run commits what is appended until ctx ends, then what is still queued, and
+// returns. It survives every storage error. It may run once.
+func (j *Journal) Run(ctx context.Context) error {
+	if j.index == nil {
+		j.runSessions(ctx)
 		return nil
 	}
-	err := j.main.sync()
-	j.main.close()
-	j.store.stop()
-	j.store = nil
-	return err
+	// The index works until the last frame is committed.
+	indexCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- j.index.Run(indexCtx) }()
+	j.runSessions(ctx)
+	stop()
+	return <-done
+}
+
+func (j *Journal) runSessions(ctx context.Context) {
+	defer j.failQueued(ErrClosed)
+	defer j.intake.end()
+	s, _, err := j.current()
+	for known := uint64(0); err == nil && s != nil; known = j.view.committed.Load() {
+		fault := j.serveFrom(ctx, s, known)
+		if fault == nil {
+			return
+		}
+		j.suspend(fault)
+		s = j.reopen(ctx, s, fault)
+	}
+}
+
+// serveFrom brings readers and the index up to date with a session and serves.
+// known is the newest frame of the session before it; 0: this is the first.
+func (j *Journal) serveFrom(ctx context.Context, s *session, known uint64) error {
+	if last := s.main.last; last < known {
+		j.log.Error("the journal has lost frames that were acknowledged", "code", "journal_lost",
+			"first", last+1, "last", known, "remedy", "check the disk of data_dir, and that nothing else removes files in it")
+	}
+	if known > 0 {
+		j.view.reset(s.main)
+		j.sawState(s.main.opened)
+	}
+	if j.index != nil {
+		err := j.catchUp(ctx, s, known)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	j.use(s)
+	j.intake.setFault(nil)
+	return j.serve(ctx, s)
+}
+
+// suspend closes the intake after a storage error and fails what is queued.
+func (j *Journal) suspend(cause error) {
+	j.use(nil)
+	j.checkSpace()
+	j.intake.setFault(cause)
+	j.failQueued(j.intake.closed())
+}
+
+func (j *Journal) failQueued(err error) {
+	for _, p := range j.queue.take() {
+		j.queue.release(p.size)
+		p.ticket.finish(err)
+	}
+	for _, p := range j.logQueue.take() {
+		j.logQueue.release(p.size)
+		p.ticket.finish(err)
+	}
+}
+
+// Close gives everything back, after Run has returned or instead of it. Readers
+// that wait get ErrClosed.
+func (j *Journal) Close() error {
+	j.intake.end()
+	j.failQueued(ErrClosed)
+	j.mu.Lock()
+	s := j.session
+	already := j.closed
+	j.closed, j.session = true, nil
+	if !already {
+		close(j.changed)
+	}
+	j.mu.Unlock()
+	var errs []error
+	if s != nil {
+		errs = append(errs, s.syncAll())
+		s.close()
+	}
+	if j.index != nil && !already {
+		errs = append(errs, j.index.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Find returns where the journal has an event, while its id is remembered.
+func (j *Journal) Find(source event.SourceID, messageID string) (event.Position, bool) {
+	if j.index == nil {
+		return 0, false
+	}
+	return j.index.Has(dedup.KeyOf(source, messageID))
 }

@@ -106,28 +106,24 @@ func (q *queue[T]) release(size int) {
 	q.admitWaiting()
 }
 
-// close refuses everything from now on, and everyone who waits, with err. What
-// is pending stays.
-func (q *queue[T]) close(err error) {
+// gate refuses everything from now on, and everyone who waits, with err; nil
+// takes items again. What is pending stays.
+func (q *queue[T]) gate(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = err
+	if err == nil {
+		return
+	}
 	for _, w := range q.waiting {
 		w.result <- err
 	}
 	q.waiting = nil
 }
 
-// open takes items again after close.
-func (q *queue[T]) open() {
+// size is how many bytes were put and not yet released.
+func (q *queue[T]) size() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closed = nil
-}
-
-// err says why the queue is closed; nil: it is open.
-func (q *queue[T]) err() error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.closed
+	return q.bytes
 }

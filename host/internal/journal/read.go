@@ -2,77 +2,152 @@ package journal
 
 import (
 	"context"
-	"fmt"
+	"time"
+
+	"github.com/wellhead-io/wellhead/host/internal/event"
 )
 
 // Next returns the first whole frame whose number is seq or greater, waiting
 // while there is none. A number greater than seq means that those between are
-// gone: dropped by retention, or damaged.
+// gone: dropped by retention, or damaged, which is logged and counted.
 //
-// Frames that readers get are acknowledged; before a position in one is kept
-// beyond a power cut, Sync must have returned.
+// What readers get is acknowledged. Before a place in it is remembered beyond a
+// power cut, Sync must have returned. The error is ctx's, ErrClosed after Close,
+// or says that the storage cannot be read at present.
 func (j *Journal) Next(ctx context.Context, seq uint64) (*Frame, error) {
-	for {
-		frame, grown := j.tail.get(seq)
-		if frame != nil {
-			return frame, nil
+	return j.view.next(ctx, seq, func(context.Context) (*store, <-chan struct{}, error) {
+		s, changed, err := j.current()
+		if err != nil || s == nil {
+			return nil, changed, err
 		}
-		if seq <= j.committed.Load() {
-			frame, next, err := j.read(ctx, seq)
-			if err != nil || frame != nil {
-				return frame, err
-			}
-			seq = next
-			continue
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
+		return s.store, changed, nil
+	})
 }
 
-// read gets a frame from the stream, or nil and where to go on.
-func (j *Journal) read(ctx context.Context, seq uint64) (*Frame, uint64, error) {
-	j.mu.Lock()
-	st := j.store
-	j.mu.Unlock()
-	if st == nil {
-		return nil, 0, ErrClosed
-	}
-	data, at, found, err := st.fetch(ctx, mainStream, seq)
-	if err != nil {
-		return nil, 0, err
-	}
-	if !found {
-		return nil, seq + 1, nil
-	}
-	frame, err := decodeFrame(data)
-	if err != nil {
-		return nil, 0, fmt.Errorf("frame %d: %w", at, err)
-	}
-	frame.Seq = at
-	return frame, 0, nil
+// Extent is what the journal holds at one moment.
+type Extent struct {
+	// First and Last are the numbers of the oldest and the newest frame. Of an
+	// empty journal First is Last+1. First is up to a second old.
+	First, Last uint64
+	// End is the offset at which the next frame will begin.
+	End uint64
 }
 
-// Last returns the number of the newest frame that Next gives; 0: there was
-// never one.
-func (j *Journal) Last() uint64 { return j.committed.Load() }
+// Extent tells what the journal holds. It costs next to nothing.
+func (j *Journal) Extent() Extent {
+	last := j.view.committed.Load()
+	return Extent{First: max(j.view.first.Load(), 1), Last: last, End: j.view.end.Load()}
+}
 
-// End returns the offset at which the next frame will begin.
-func (j *Journal) End() uint64 { return j.end.Load() }
-
-// Sync returns when everything that was acknowledged, or that Next gave, before
-// the call is on disk.
+// Sync returns when everything that was acknowledged before the call, in the
+// journal and in all secondary logs, is on disk. Where each acknowledgement
+// waits for the disk anyway, that is at once.
 func (j *Journal) Sync(ctx context.Context) error {
 	if j.opts.SyncInterval == 0 {
 		return nil
 	}
+	for {
+		s, changed, err := j.current()
+		if err != nil {
+			return err
+		}
+		if s != nil {
+			return s.syncAll()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// synced is Sync as the dedup index asks for it.
+func (j *Journal) synced(ctx context.Context, _ event.Position) error { return j.Sync(ctx) }
+
+// Stats are figures of the journal for operators.
+type Stats struct {
+	Extent
+	Frames uint64
+	Bytes  uint64 // on disk
+	// Oldest is when the oldest frame was written; zero: there is none.
+	Oldest time.Time
+	// Queued is how many bytes wait to be durable.
+	Queued int
+	// Closed is why nothing is taken at present; nil: the intake is open.
+	Closed error
+	// BadFrames cannot be read and MissingFrames are not there, as far as a reader
+	// has come across them. CutBytes were cut off block files by recoveries.
+	BadFrames, MissingFrames uint64
+	CutBytes                 int64
+	// SyncP50 and SyncP99 are of the last 512 syncs.
+	SyncP50, SyncP99 time.Duration
+	// Free is what the journal's disk has free, and Reserve what is kept free.
+	Free, Reserve uint64
+}
+
+// Stats returns the figures, of which some are up to a second old.
+func (j *Journal) Stats() Stats {
+	j.mu.Lock()
+	held := j.held
+	j.mu.Unlock()
+	s := Stats{
+		Extent: j.Extent(), Frames: held.messages, Bytes: held.bytes, Oldest: held.firstTime,
+		Queued: j.queue.size() + j.logQueue.size(), Closed: j.intake.closed(), CutBytes: j.cut.Load(),
+	}
+	s.BadFrames, s.MissingFrames = j.view.damage()
+	s.SyncP50, s.SyncP99 = j.latency.quantiles()
+	if sp, err := j.disk.seams.space(j.opts.Dir); err == nil {
+		s.Free, s.Reserve = sp.free, sp.reserve()
+	}
+	return s
+}
+
+// sawState takes note of what the server says of the main stream.
+func (j *Journal) sawState(state streamState) {
+	j.view.sawFirst(state.first)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.store == nil {
-		return ErrClosed
+	j.held = state
+}
+
+// LogStats are figures of a secondary log.
+type LogStats struct {
+	First, Last uint64 // numbers of the oldest and the newest frame
+	Frames      uint64
+	Bytes       uint64 // on disk
+	Oldest      time.Time
+	// BadFrames and MissingFrames are as in Stats.
+	BadFrames, MissingFrames uint64
+}
+
+// Stats returns the log's figures. Those of a log that never had a record are 0.
+func (l *Log) Stats(ctx context.Context) (LogStats, error) {
+	s, _, err := l.journal.current()
+	if err != nil {
+		return LogStats{}, err
 	}
-	return j.main.sync()
+	if s == nil {
+		return LogStats{}, l.journal.intake.closed()
+	}
+	stream, err := l.open(ctx, s, false)
+	if err != nil || stream == nil {
+		return LogStats{}, err
+	}
+	state, err := s.store.state(ctx, l.view.name)
+	if err != nil {
+		return LogStats{}, err
+	}
+	stats := LogStats{
+		First: state.first, Last: l.view.committed.Load(),
+		Frames: state.messages, Bytes: state.bytes, Oldest: state.firstTime,
+	}
+	stats.BadFrames, stats.MissingFrames = l.view.damage()
+	return stats, nil
+}
+
+func (v *view) damage() (bad, missing uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.bad, v.missing
 }

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -18,9 +21,6 @@ import (
 )
 
 const (
-	// publishTimeout bounds the wait for an acknowledgement. The server says
-	// nothing at all where its storage has failed; usually its log tells first.
-	publishTimeout = 10 * time.Second
 	requestTimeout = 30 * time.Second
 	startTimeout   = 30 * time.Second
 	stopTimeout    = 10 * time.Second
@@ -40,6 +40,7 @@ const (
 // no more use: it is stopped and another is started on the same directory.
 type store struct {
 	dir    string // the server's own directory
+	log    *slog.Logger
 	server *server.Server
 	pub    *nats.Conn // appends
 	get    *nats.Conn // reads: the server loads a block of a file on the reader's connection
@@ -48,12 +49,15 @@ type store struct {
 	failOnce sync.Once
 	failed   chan struct{} // closed when the server has reported an error
 	cause    error         // set before failed is closed
+	stopped  chan struct{} // closed when nothing of the server is left
+	readErrs atomic.Int64  // blocks that could not be read
 }
 
 // startStore starts the server and recovers its streams, which takes as long as
-// reading every block file where the last stop was not a clean one.
+// reading every block file where the last stop was not a clean one. On an error
+// the store that it returns beside it, if any, was stopped.
 func startStore(dir string, maxPayload int, log *slog.Logger) (*store, error) {
-	s := &store{dir: dir, failed: make(chan struct{})}
+	s := &store{dir: dir, log: log, failed: make(chan struct{}), stopped: make(chan struct{})}
 	srv, err := server.NewServer(&server.Options{
 		ServerName:         "journal",
 		DontListen:         true,
@@ -71,12 +75,12 @@ func startStore(dir string, maxPayload int, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start nats: %w", err)
 	}
-	srv.SetLoggerV2(&serverLog{store: s, log: log}, false, false, false)
+	srv.SetLoggerV2(&serverLog{s}, false, false, false)
 	s.server = srv
 	srv.Start()
 	if err := s.connect(); err != nil {
 		s.stop()
-		return nil, err
+		return s, err
 	}
 	return s, nil
 }
@@ -98,21 +102,21 @@ func (s *store) connect() error {
 	return err
 }
 
-// stop ends the server, within stopTimeout even where its disk hangs.
+// stop ends the server. Where its disk hangs, that may take forever: it gives
+// up waiting after stopTimeout, and closes stopped whenever the server is gone.
 func (s *store) stop() {
 	for _, conn := range []*nats.Conn{s.pub, s.get} {
 		if conn != nil {
 			conn.Close()
 		}
 	}
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(s.stopped)
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
 	}()
 	select {
-	case <-done:
+	case <-s.stopped:
 	case <-time.After(stopTimeout):
 	}
 }
@@ -143,29 +147,72 @@ type streamConfig struct {
 	discardNew bool // at maxBytes refuse what is new, rather than drop what is old
 }
 
-// ensure makes a stream exist with this configuration.
-func (s *store) ensure(ctx context.Context, c streamConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
+func (c streamConfig) jetstream() jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
 		Name:        c.name,
 		Subjects:    []string{c.name},
-		MaxBytes:    c.maxBytes,
+		MaxBytes:    -1,
 		MaxAge:      c.maxAge,
 		Discard:     jetstream.DiscardOld,
 		AllowDirect: true,
 		Duplicates:  nativeDuplicates,
 	}
-	if c.maxBytes == 0 {
-		cfg.MaxBytes = -1
+	if c.maxBytes > 0 {
+		cfg.MaxBytes = c.maxBytes
 	}
 	if c.discardNew {
 		cfg.Discard = jetstream.DiscardNew
 	}
-	if _, err := s.js.CreateOrUpdateStream(ctx, cfg); err != nil {
+	return cfg
+}
+
+// ensure makes a stream exist with this configuration.
+func (s *store) ensure(ctx context.Context, c streamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	want := c.jetstream()
+	stream, err := s.js.Stream(ctx, c.name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if err := s.adopt(c.name); err != nil {
+			return err
+		}
+		_, err = s.js.CreateStream(ctx, want)
+	case err == nil:
+		have := stream.CachedInfo().Config
+		if have.MaxBytes != want.MaxBytes || have.MaxAge != want.MaxAge || have.Discard != want.Discard {
+			_, err = s.js.UpdateStream(ctx, want)
+		}
+	}
+	if err != nil {
 		return s.because(fmt.Errorf("nats stream %s: %w", c.name, err))
 	}
 	return nil
+}
+
+// adopt clears the way for creating a stream whose directory is there although
+// the server does not know it: a crash has left its metadata unreadable. The
+// blocks are whole, and the new stream takes them over.
+func (s *store) adopt(name string) error {
+	dir := s.streamDir(name)
+	for _, file := range metaFiles {
+		switch err := os.Remove(filepath.Join(dir, file)); {
+		case err == nil:
+			s.log.Warn("journal metadata was unreadable and is written anew", "code", "journal_meta_repaired", "path", filepath.Join(dir, file))
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+	}
+	return nil
+}
+
+// exists reports whether a stream was ever created.
+func (s *store) exists(name string) (bool, error) {
+	_, err := os.Stat(s.streamDir(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // streamState is what the server says of a stream.
@@ -190,15 +237,28 @@ func (s *store) state(ctx context.Context, name string) (streamState, error) {
 // errFull is the error of a stream that refuses what is new.
 var errFull = errors.New("the log has reached its limit")
 
-// publisher appends to streams, one message at a time.
-type publisher struct {
-	store *store
-	inbox string
-	acks  chan *nats.Msg
+// broken reports whether the server has reported an error or is stopped.
+func (s *store) broken() bool {
+	select {
+	case <-s.failed:
+		return true
+	default:
+		return s.get.IsClosed() || s.pub.IsClosed()
+	}
 }
 
-func (s *store) publisher() (*publisher, error) {
-	p := &publisher{store: s, inbox: s.pub.NewInbox(), acks: make(chan *nats.Msg, 1)}
+// publisher appends to streams, one message at a time.
+type publisher struct {
+	store   *store
+	timeout time.Duration
+	inbox   string
+	acks    chan *nats.Msg
+}
+
+// publisher makes a publisher that waits for an acknowledgement for so long. The
+// server says nothing at all where its storage has failed; its log mostly does.
+func (s *store) publisher(timeout time.Duration) (*publisher, error) {
+	p := &publisher{store: s, timeout: timeout, inbox: s.pub.NewInbox(), acks: make(chan *nats.Msg, 1)}
 	if _, err := s.pub.ChanSubscribe(p.inbox, p.acks); err != nil {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
@@ -211,7 +271,7 @@ func (p *publisher) publish(name string, data []byte) (uint64, error) {
 	if err := p.store.pub.PublishRequest(name, p.inbox, data); err != nil {
 		return 0, p.store.because(fmt.Errorf("store a frame in %s: %w", name, err))
 	}
-	timeout := time.NewTimer(publishTimeout)
+	timeout := time.NewTimer(p.timeout)
 	defer timeout.Stop()
 	select {
 	case msg := <-p.acks:
@@ -219,7 +279,7 @@ func (p *publisher) publish(name string, data []byte) (uint64, error) {
 	case <-p.store.failed:
 		return 0, fmt.Errorf("store a frame in %s: %w", name, p.store.cause)
 	case <-timeout.C:
-		return 0, fmt.Errorf("store a frame in %s: no acknowledgement within %s", name, publishTimeout)
+		return 0, fmt.Errorf("store a frame in %s: no acknowledgement within %s", name, p.timeout)
 	}
 }
 
@@ -265,7 +325,19 @@ func (s *store) fetch(ctx context.Context, name string, seq uint64) (data []byte
 	return msg.Data, at, true, nil
 }
 
-// blocks is the directory of a stream's block files.
-func (s *store) blocks(name string) string {
-	return filepath.Join(s.dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", name, "msgs")
+// Where the server keeps its streams.
+const (
+	blocksDir  = "msgs"
+	streamsDir = "streams"
+)
+
+var metaFiles = []string{"meta.inf", "meta.sum"}
+
+func streamsIn(dir string) string {
+	return filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, streamsDir)
 }
+
+func (s *store) streamDir(name string) string { return filepath.Join(streamsIn(s.dir), name) }
+
+// blocks is the directory of a stream's block files.
+func (s *store) blocks(name string) string { return filepath.Join(s.streamDir(name), blocksDir) }

@@ -4,56 +4,64 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // stream is one log on one run of the server, as its only writer sees it.
 type stream struct {
-	config streamConfig
-	store  *store
-	pub    *publisher
+	config  streamConfig
+	store   *store
+	pub     *publisher
+	disk    *disk
+	latency *latency
+
+	opened streamState // what it held when it was opened
+	last   uint64      // number of the newest frame
+	end    uint64      // offset of the next frame
+
+	dirty  atomic.Bool // something was acknowledged since the last sync began
+	mu     sync.Mutex  // guards blocks, which one sync at a time uses
 	blocks *blockFiles
-	last   uint64 // sequence number of the newest frame
-	end    uint64 // offset of the next frame
 }
 
 // openStream makes the stream exist and all of it durable, names and metadata
 // included.
-func openStream(ctx context.Context, st *store, pub *publisher, c streamConfig) (*stream, error) {
-	if err := st.ensure(ctx, c); err != nil {
+func openStream(ctx context.Context, s *stream) (*stream, error) {
+	if err := s.store.ensure(ctx, s.config); err != nil {
 		return nil, err
 	}
-	s := &stream{config: c, store: st, pub: pub}
 	if err := s.syncMeta(); err != nil {
 		return nil, err
 	}
 	var err error
-	if s.blocks, err = openBlocks(st.blocks(c.name), syncPath); err != nil {
+	if s.blocks, err = openBlocks(s.store.blocks(s.config.name), s.disk); err != nil {
 		return nil, err
 	}
-	state, err := st.state(ctx, c.name)
+	state, err := s.store.state(ctx, s.config.name)
 	if err == nil {
-		s.last = state.last
+		s.opened, s.last = state, state.last
 		s.end, err = s.findEnd(ctx, state)
 	}
 	if err != nil {
-		s.close()
+		s.rest()
 		return nil, err
 	}
 	return s, nil
 }
 
 // syncMeta syncs the files that describe the stream, and every directory from
-// it up to the one that holds the journal.
+// it up to the journal's.
 func (s *stream) syncMeta() error {
-	msgs := s.store.blocks(s.config.name)
-	dir := filepath.Dir(msgs)
-	for _, file := range []string{"meta.inf", "meta.sum"} {
-		if err := syncPath(filepath.Join(dir, file)); err != nil {
+	dir := filepath.Dir(s.store.blocks(s.config.name))
+	for _, file := range metaFiles {
+		if err := syncPath(filepath.Join(dir, file)); err != nil { // a new file at each write: no suspect
 			return err
 		}
 	}
 	for ; ; dir = filepath.Dir(dir) {
-		if err := syncPath(dir); err != nil {
+		if err := s.disk.syncDir(dir); err != nil {
 			return err
 		}
 		if dir == s.store.dir {
@@ -62,8 +70,8 @@ func (s *stream) syncMeta() error {
 	}
 }
 
-// findEnd returns the offset at which the next frame begins. Frames that cannot
-// be read any more leave it a little short.
+// findEnd returns the offset at which the next frame begins. Frames at the end
+// that cannot be read leave it a little short.
 func (s *stream) findEnd(ctx context.Context, state streamState) (uint64, error) {
 	for seq := state.last; seq >= state.first && seq > 0; seq-- {
 		data, at, found, err := s.store.fetch(ctx, s.config.name, seq)
@@ -86,6 +94,7 @@ func (s *stream) append(frame []byte) error {
 	if err != nil {
 		return err
 	}
+	s.dirty.Store(true)
 	if seq != s.last+1 {
 		return fmt.Errorf("frame %d of %s was stored as %d: something else writes to it", s.last+1, s.config.name, seq)
 	}
@@ -94,7 +103,25 @@ func (s *stream) append(frame []byte) error {
 	return nil
 }
 
-// sync makes every appended frame durable.
-func (s *stream) sync() error { return s.blocks.sync() }
+// sync returns when every frame that was acknowledged before the call is durable.
+func (s *stream) sync() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.dirty.Swap(false) {
+		return nil
+	}
+	start := time.Now()
+	if err := s.blocks.sync(); err != nil {
+		s.dirty.Store(true)
+		return err
+	}
+	s.latency.add(time.Since(start))
+	return nil
+}
 
-func (s *stream) close() { s.blocks.close() }
+// rest closes the stream's file until the next sync.
+func (s *stream) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocks.close()
+}

@@ -1,17 +1,20 @@
 package journal
 
-import "sync"
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
 
-// tail holds the latest committed frames in memory, whole and without a gap,
-// up to a bound in bytes, for readers that keep up. Frames are large beside
-// their number, so a slice serves as the ring.
+// tail holds the newest committed frames in memory, in order and without a gap,
+// up to a bound in bytes, for readers that keep up.
 type tail struct {
-	max int
+	max int // 0: no frame is held; who waits is woken all the same
 
 	mu     sync.RWMutex
 	frames []*Frame
 	bytes  int
-	grown  chan struct{} // closed at the next add
+	grown  chan struct{} // closed at the next add or clear
 }
 
 func newTail(max int) *tail { return &tail{max: max, grown: make(chan struct{})} }
@@ -20,8 +23,10 @@ func newTail(max int) *tail { return &tail{max: max, grown: make(chan struct{})}
 func (t *tail) add(f *Frame) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.frames = append(t.frames, f)
-	t.bytes += f.size
+	if t.max > 0 {
+		t.frames = append(t.frames, f)
+		t.bytes += f.size
+	}
 	drop := 0
 	for t.bytes > t.max && drop < len(t.frames)-1 {
 		t.bytes -= t.frames[drop].size
@@ -29,35 +34,33 @@ func (t *tail) add(f *Frame) {
 		drop++
 	}
 	t.frames = t.frames[drop:]
-	close(t.grown)
-	t.grown = make(chan struct{})
+	t.wake()
 }
 
 // get returns the first frame at or after seq, where the tail reaches back to
-// seq; otherwise nil and the channel that closes when the tail grows.
+// seq; otherwise nil and the channel that closes when the tail has changed.
 func (t *tail) get(seq uint64) (*Frame, <-chan struct{}) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if len(t.frames) == 0 || seq < t.frames[0].Seq {
+	if len(t.frames) == 0 || seq < t.frames[0].seq {
 		return nil, t.grown
 	}
-	lo, hi := 0, len(t.frames)
-	for lo < hi {
-		if mid := (lo + hi) / 2; t.frames[mid].Seq < seq {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
+	i, _ := slices.BinarySearchFunc(t.frames, seq, func(f *Frame, seq uint64) int { return cmp.Compare(f.seq, seq) })
+	if i == len(t.frames) {
+		return nil, t.grown
 	}
-	if lo < len(t.frames) {
-		return t.frames[lo], nil
-	}
-	return nil, t.grown
+	return t.frames[i], nil
 }
 
-// clear forgets all frames.
+// clear forgets all frames and wakes those who wait.
 func (t *tail) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.frames, t.bytes = nil, 0
+	t.wake()
+}
+
+func (t *tail) wake() {
+	close(t.grown)
+	t.grown = make(chan struct{})
 }
