@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,9 +101,12 @@ func (e *expander) file(path string) (string, *Problem) {
 	missing := func(what, hint string) (string, *Problem) {
 		return "", &Problem{Code: CodeMissingFile, What: what, Hint: hint}
 	}
+	if path == "" {
+		return "", &Problem{Code: CodeBadReference, What: `"${file:}" names no file`, Hint: `write "${file:path}"`}
+	}
 	resolved, p := resolvePath(e.doc.dir, path)
 	if p != nil {
-		return missing(fmt.Sprintf("the path in %q: %s", "${file:"+path+"}", p.What), cmp.Or(p.Hint, "write ${file:path}"))
+		return missing(fmt.Sprintf("the path in %q: %s", "${file:"+path+"}", p.What), p.Hint)
 	}
 	data, err := e.readFile(string(resolved))
 	switch {

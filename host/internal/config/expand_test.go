@@ -66,7 +66,8 @@ func TestReferencesAreResolvedInsideTexts(t *testing.T) {
 	for written, code := range map[string]string{
 		`"${NONE}"`:         config.CodeMissingVariable,
 		`"${file:none}"`:    config.CodeMissingFile,
-		`"${file:}"`:        config.CodeMissingFile,
+		`"${file:}"`:        config.CodeBadReference,
+		`"${file:~/key}"`:   config.CodeMissingFile,
 		`"${}"`:             config.CodeBadReference,
 		`"${A"`:             config.CodeBadReference,
 		`"${A:-x}"`:         config.CodeBadReference,

@@ -21,12 +21,12 @@ func (d *decoder) scalar(v value, out reflect.Value) {
 		}
 	case reflect.Bool:
 		if text, ok := d.plain(v, out, tagBool); ok {
-			b, err := strconv.ParseBool(strings.ToLower(text))
-			if err != nil || text == "1" || text == "0" {
+			text = strings.ToLower(text)
+			if text != "true" && text != "false" {
 				d.mismatch(v, out)
 				return
 			}
-			out.SetBool(b)
+			out.SetBool(text == "true")
 		}
 	case reflect.Int, reflect.Int64, reflect.Int32, reflect.Uint, reflect.Uint64, reflect.Uint32, reflect.Uint16:
 		if text, ok := d.plain(v, out, tagInt); ok {

@@ -206,9 +206,9 @@ func nullAt(n *yaml.Node) *yaml.Node {
 // plant returns a copy of v's node for v's place; null where it is refused.
 func (p *planter) plant(v value, depth int) *yaml.Node {
 	if len(p.open) > 0 {
-		if p.aliased++; p.aliased == maxAliased {
+		if p.aliased++; p.aliased == maxAliased+1 {
 			return p.refuse(v, Problem{Code: CodeTooLarge, What: fmt.Sprintf("aliases add more than %d values", maxAliased), Hint: "write them out"})
-		} else if p.aliased > maxAliased {
+		} else if p.aliased > maxAliased+1 {
 			return nullAt(v.node)
 		}
 	}
