@@ -1,0 +1,202 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/wellhead-io/wellhead/host/internal/config"
+	"github.com/wellhead-io/wellhead/host/internal/deliver"
+	"github.com/wellhead-io/wellhead/host/internal/destination"
+	"github.com/wellhead-io/wellhead/host/internal/destination/file"
+	"github.com/wellhead-io/wellhead/host/internal/destination/webhook"
+	"github.com/wellhead-io/wellhead/host/internal/event"
+	"github.com/wellhead-io/wellhead/host/internal/gate"
+	"github.com/wellhead-io/wellhead/host/internal/route"
+	"github.com/wellhead-io/wellhead/host/internal/supervise"
+	"golang.org/x/time/rate"
+)
+
+// parts is what a config describes, made and checked, with nothing running.
+type parts struct {
+	gate    *gate.Gate
+	sources []sourcePart
+	plugins []supervise.Spec
+	routes  *route.Table
+	targets []targetPart
+}
+
+type sourcePart struct {
+	id      event.SourceID
+	judge   *gate.Source
+	limiter *rate.Limiter
+}
+
+// targetPart is an enabled destination. open is called once, when the data
+// directory is this host's.
+type targetPart struct {
+	conf *config.Destination
+	open func() (destination.Destination, error)
+}
+
+// build makes the parts of a config, or says everything that is wrong with it,
+// as config.Problems.
+func build(c *config.Config) (*parts, error) {
+	g, err := gate.New(gate.Options{MaxEvent: int(c.Limits.Event)})
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{gate: g}
+	routes := map[event.SourceID][]event.DestinationID{}
+	var errs []error
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if !s.Enabled {
+			continue
+		}
+		part, err := buildSource(c, g, s)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.sources = append(p.sources, part)
+		for _, d := range s.Destinations {
+			routes[part.id] = append(routes[part.id], event.DestinationID(d))
+		}
+	}
+	var known []event.DestinationID
+	for i := range c.Destinations {
+		d := &c.Destinations[i]
+		known = append(known, event.DestinationID(d.Name))
+		open, err := target(c, d)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if d.Enabled {
+			p.targets = append(p.targets, targetPart{d, open})
+		}
+	}
+	if p.routes, err = route.New(routes, known); err != nil {
+		errs = append(errs, err)
+	}
+	for i := range c.Plugins {
+		if !c.Plugins[i].Enabled {
+			continue
+		}
+		spec, err := pluginSpec(c, &c.Plugins[i])
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.plugins = append(p.plugins, spec)
+	}
+	return p, config.Join(errs...)
+}
+
+func buildSource(c *config.Config, g *gate.Gate, s *config.Source) (sourcePart, error) {
+	o := gate.SourceOptions{ID: event.SourceID(s.Name), OnViolation: gate.OnViolation(s.OnViolation)}
+	if s.Plan != "" {
+		plan, err := gate.LoadPlan(string(s.Plan))
+		if err != nil {
+			return sourcePart{}, planProblems(c, s, err)
+		}
+		o.Plan = plan
+	}
+	part := sourcePart{id: o.ID, judge: g.Source(o)}
+	if r := s.Limits.Rate; !r.IsZero() {
+		burst := s.Limits.Burst
+		if burst == 0 {
+			burst = max(1, r.Count)
+		}
+		part.limiter = rate.NewLimiter(rate.Limit(r.PerSecond()), int(burst))
+	}
+	return part, nil
+}
+
+// planProblems places what is wrong in a plan: in the plan's own file and line.
+func planProblems(c *config.Config, s *config.Source, err error) error {
+	path := "sources." + s.Name + ".plan"
+	var pe gate.PlanError
+	if !errors.As(err, &pe) {
+		return c.Problem(path, config.Problem{Code: codePlan, What: err.Error()})
+	}
+	var all config.Problems
+	for _, p := range pe {
+		all = append(all, c.Problem(path, config.Problem{Code: codePlan, What: p.String()}))
+	}
+	return all
+}
+
+// codePlan marks a tracking plan that cannot be used.
+const codePlan = "plan"
+
+// target decodes a destination's own keys.
+func target(c *config.Config, d *config.Destination) (func() (destination.Destination, error), error) {
+	switch d.Type {
+	case "file":
+		var conf file.Config
+		if err := d.Settings.Decode(&conf); err != nil {
+			return nil, err
+		}
+		return func() (destination.Destination, error) { return file.New(conf) }, nil
+	case "webhook":
+		var conf webhook.Config
+		if err := d.Settings.Decode(&conf); err != nil {
+			return nil, err
+		}
+		return func() (destination.Destination, error) { return webhook.New(conf) }, nil
+	}
+	return nil, c.Problem("destinations."+d.Name+".type", config.Problem{
+		Code: config.CodeWrongValue,
+		What: fmt.Sprintf("no destination type %q", d.Type),
+		Hint: config.Suggest(d.Type, []string{"file", "webhook"}),
+	})
+}
+
+func pluginSpec(c *config.Config, p *config.Plugin) (supervise.Spec, error) {
+	conf, err := p.Config.JSON()
+	if err != nil {
+		return supervise.Spec{}, err
+	}
+	spec := supervise.Spec{
+		Name: event.PluginID(p.Name), Path: string(p.Path), SHA256: string(p.SHA256),
+		Listen: string(p.Listen), Config: conf, Env: map[string]string{},
+		Limits: supervise.Limits{EventBytes: uint32(c.Limits.Event), BatchBytes: uint32(c.Limits.Request)},
+	}
+	for name, value := range p.Env {
+		spec.Env[name] = value.Reveal()
+	}
+	if p.TLS != nil {
+		spec.TLS = &supervise.TLSFiles{Cert: string(p.TLS.Cert), Key: string(p.TLS.Key)}
+	}
+	var errs []error
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if s.Plugin != p.Name || !s.Enabled {
+			continue
+		}
+		conf, err := s.Config.JSON()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		source := supervise.SourceSpec{ID: event.SourceID(s.Name), Config: conf}
+		for _, key := range s.Keys {
+			source.Keys = append(source.Keys, key.Reveal())
+		}
+		spec.Sources = append(spec.Sources, source)
+	}
+	return spec, config.Join(errs...)
+}
+
+// loopOptions are a destination's, without what only a running host has.
+func loopOptions(d *config.Destination, dir string) deliver.Options {
+	return deliver.Options{
+		Name:    event.DestinationID(d.Name),
+		Dir:     deliver.StateDir(filepath.Join(dir, "destinations"), event.DestinationID(d.Name)),
+		MaxLag:  d.MaxLag,
+		AtLimit: d.AtLimit,
+		From:    d.From,
+	}
+}
