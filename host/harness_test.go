@@ -1,0 +1,187 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binaries are built once for all tests of this package: the real host and
+// real plugins, as processes that can be killed.
+var binaries string
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleEnv) == "receiver" {
+		fmt.Fprintln(os.Stderr, "receiver:", runReceiver(os.Args[1], os.Args[2]))
+		os.Exit(1)
+	}
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "wellhead-bin-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		binaries = dir
+		for name, pkg := range map[string]string{
+			"wellhead": "./host/cmd/wellhead", "plugins/hello": "./examples/hello", "plugins/javascript": "./plugins/javascript",
+		} {
+			build := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
+			build.Dir = ".."
+			if out, err := build.CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
+				return 1
+			}
+		}
+		return m.Run()
+	}())
+}
+
+// hostProcess is a running host.
+type hostProcess struct {
+	t   *testing.T
+	dir string // of its config and data
+	cmd *exec.Cmd
+	log *syncBuffer
+}
+
+// site is a folder with a config, in which hosts run one after the other.
+type site struct {
+	t       *testing.T
+	dir     string
+	console string
+	listen  string
+}
+
+// newSite writes a config. In it $CONSOLE, $LISTEN and $BIN stand for free
+// addresses and the folder of the binaries.
+func newSite(t *testing.T, config string) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), console: freeAddr(t), listen: freeAddr(t)}
+	config = strings.NewReplacer("$CONSOLE", s.console, "$LISTEN", s.listen, "$BIN", binaries).Replace(config)
+	if err := os.WriteFile(s.path("wellhead.yaml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
+
+// start starts a host. It is killed at the test's end if it still runs then.
+func (s *site) start() *hostProcess {
+	s.t.Helper()
+	p := &hostProcess{t: s.t, dir: s.dir, log: &syncBuffer{}}
+	p.cmd = exec.Command(filepath.Join(binaries, "wellhead"), "run", "-c", s.path("wellhead.yaml"), "--log-level", "debug")
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		if s.t.Failed() {
+			s.t.Logf("the host's log:\n%s", tail(p.log.String(), 8<<10))
+		}
+	})
+	return p
+}
+
+// kill ends the host as a crash does.
+func (p *hostProcess) kill() {
+	p.t.Helper()
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// stop ends the host as an operator does.
+func (p *hostProcess) stop() {
+	p.t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	done := make(chan error, 1)
+	go func() { done <- p.cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			p.t.Errorf("the host stopped with %v", err)
+		}
+	case <-time.After(time.Minute):
+		p.t.Error("the host did not stop within a minute")
+		p.kill()
+	}
+}
+
+// lines returns the whole lines of the events file.
+func (s *site) lines(name string) []json.RawMessage {
+	s.t.Helper()
+	b, err := os.ReadFile(s.path(name))
+	if err != nil && !os.IsNotExist(err) {
+		s.t.Fatal(err)
+	}
+	var out []json.RawMessage
+	for {
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
+		if !whole {
+			return out
+		}
+		out, b = append(out, line), rest
+	}
+}
+
+// eventually waits until ok; ctx of the test bounds it.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// syncBuffer is a buffer that a process writes and a test reads.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+var _ io.Writer = (*syncBuffer)(nil)
