@@ -1,0 +1,53 @@
+# Wellhead. The default target prints what there is.
+
+GO      ?= go
+BIN     := bin
+BROWSER := plugins/javascript/dist/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-long lint bench proto clean tools
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## start the quickstart: a host, the collector and a shop page to click on
+	@$(BIN)/quickstart
+
+build: tools $(BROWSER) ## build the host and its plugins into bin/
+	$(GO) build -o $(BIN)/wellhead ./host/cmd/wellhead
+	$(GO) build -o $(BIN)/plugins/javascript ./plugins/javascript
+	$(GO) build -o $(BIN)/plugins/hello ./examples/hello
+	$(GO) build -o $(BIN)/quickstart ./examples/quickstart
+
+# The browser libraries that the collector serves, from npm by lock file.
+$(BROWSER): plugins/javascript/browser/package-lock.json
+	cd plugins/javascript/browser && ./install
+	@touch $@
+
+test: build ## run every test, races included; installs what it needs on Debian
+	./.ci/need test
+	$(GO) vet ./...
+	$(GO) test -race -timeout 20m ./...
+
+test-long: build ## run the crash tests at their full counts (hours)
+	./.ci/need test
+	WELLHEAD_LONG=1 $(GO) test -timeout 6h -count=1 ./host/...
+
+lint: ## check style
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run
+
+bench: build ## measure against peers, side by side
+	./.ci/need bench
+	$(GO) run ./host/bench
+
+proto: ## generate the wire protocol's code
+	./.ci/need proto
+	$(GO) generate ./sdk/wire
+
+clean: ## remove what was built
+	rm -rf $(BIN) plugins/javascript/dist/segment plugins/javascript/dist/customerio $(BROWSER)
+
+tools:
+	@./.ci/need build
