@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -108,10 +109,22 @@ func (j *journal) Next(ctx context.Context, seq uint64) (deliver.Frame, error) {
 	}
 }
 
-func (j *journal) Extent() deliver.Extent {
+func (j *journal) First() uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return deliver.Extent{First: j.first, Last: j.first + uint64(len(j.frames)) - 1, End: j.end}
+	return j.first
+}
+
+func (j *journal) Last() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.first + uint64(len(j.frames)) - 1
+}
+
+func (j *journal) End() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.end
 }
 
 // target is a destination that answers as its script says.
@@ -251,4 +264,12 @@ func (r *rig) start() *rig {
 		}
 	})
 	return r
+}
+
+// copyDir copies the files of a folder, as a kill would leave them.
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
 }

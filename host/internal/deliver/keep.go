@@ -13,11 +13,8 @@ const keepEvery = 100 * time.Millisecond
 // keep moves the cursor to what is resolved: after each batch of a plain
 // destination, of a flusher when a flush is due.
 func (l *Loop) keep(ctx context.Context) error {
-	due := time.Since(l.kept) >= keepEvery
-	if due {
-		l.attempts.writeOld()
-	}
-	return l.keepNow(ctx, due)
+	l.attempts.writeOld()
+	return l.keepNow(ctx, time.Since(l.kept) >= keepEvery)
 }
 
 // keepNow is keep; due says whether to flush and sync.

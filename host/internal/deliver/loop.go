@@ -180,11 +180,21 @@ func (l *Loop) resume(ctx context.Context) error {
 			l.recovered()
 			return nil
 		}
+		l.noteOldest(ctx)
 		if err := l.hold(ctx, Retrying, destination.AsError(err)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// noteOldest lets the lag's age count though nothing is read.
+func (l *Loop) noteOldest(ctx context.Context) {
+	if l.status.oldest.Load() == 0 {
+		if f, err := l.read.peek(ctx); err == nil && f != nil {
+			l.status.pending(f.Time())
+		}
+	}
 }
 
 func (l *Loop) resumeOnce(ctx context.Context) error {
@@ -209,7 +219,7 @@ func (l *Loop) work(ctx context.Context) error {
 			return errSkip
 		}
 		if l.read.idle() {
-			l.status.pending(time.Time{})
+			l.status.pending(time.Time{}) // before it waits
 		}
 		events, err := l.read.batch(ctx, l.deadline())
 		switch {
@@ -219,8 +229,9 @@ func (l *Loop) work(ctx context.Context) error {
 			err = l.hold(ctx, Retrying, journalError(err))
 		case len(events) > 0:
 			err = l.deliver(ctx, events)
-		default:
+		default: // passed over others' events, or a deadline came
 			l.done, l.doneOffset = l.read.pos, l.read.offset
+			l.status.pending(time.Time{})
 		}
 		if err == nil {
 			err = l.keep(ctx)

@@ -77,8 +77,12 @@ func (r *reader) batch(ctx context.Context, deadline time.Time) ([]destination.E
 		}
 	}
 	for range maxScan {
-		if f, err := r.peek(ctx); err != nil || f == nil {
-			return r.events, err
+		f, err := r.peek(ctx)
+		if err != nil && len(r.events) == 0 {
+			return nil, err
+		}
+		if f == nil {
+			break // what there is goes first; the error comes again
 		}
 		if full := r.take(r.add); full {
 			break
@@ -149,7 +153,7 @@ func (r *reader) pass() (events uint64) {
 func (r *reader) idle() bool { return r.frame == nil && !r.ready() }
 
 // ready tells whether a frame can be had without waiting.
-func (r *reader) ready() bool { return r.journal.Extent().Last >= r.pos.Frame() }
+func (r *reader) ready() bool { return r.journal.Last() >= r.pos.Frame() }
 
 // fetch gets the frame of pos, or the next that is left.
 func (r *reader) fetch(ctx context.Context) error {

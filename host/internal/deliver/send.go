@@ -12,8 +12,14 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/event"
 )
 
-// patience is how often a failed batch is tried before it is halved.
-const patience = 3
+const (
+	// patience is how many failures in a row are taken for a passing trouble.
+	patience = 3
+	// After these, single events are sent to see whether any pass, and again
+	// after sampleEvery failures more.
+	samples     = 3
+	sampleEvery = 10
+)
 
 // hand is how the batch in hand is coming on.
 type hand struct {
@@ -22,6 +28,8 @@ type hand struct {
 	suspects        []suspect
 	// ahead and aheadBytes count the suspects that are not of the batch.
 	ahead, aheadBytes int
+	// sampled counts the events of the batch that were sent as samples.
+	sampled int
 }
 
 // tally counts what was taken, and the frames that the journal no longer had.
@@ -41,7 +49,7 @@ func (t *tally) add(events []destination.Event) {
 func (l *Loop) deliver(ctx context.Context, events []destination.Event) error {
 	l.hand = hand{events: len(events)}
 	l.status.pending(l.read.oldest)
-	if err := l.send(ctx, events, patience); err != nil {
+	if err := l.send(ctx, events, true); err != nil {
 		return err
 	}
 	if err := l.settle(ctx); err != nil {
@@ -58,43 +66,53 @@ func (l *Loop) deliver(ctx context.Context, events []destination.Event) error {
 	return nil
 }
 
-// send resolves events, or leaves them as suspects. A batch that fails is tried
-// so many times before it is halved.
-func (l *Loop) send(ctx context.Context, events []destination.Event, tries int) error {
+// send resolves events, or leaves them as suspects. Whole is a batch that has not
+// been taken apart.
+func (l *Loop) send(ctx context.Context, events []destination.Event, whole bool) error {
 	for {
 		rest, e, err := l.attempt(ctx, events)
 		if err != nil || e == nil {
 			return err
 		}
 		events = rest
-		single := len(events) == 1
-		switch {
-		case e.Kind == destination.Refused && single:
-			return l.refuse(ctx, events[0], e)
-		case e.Kind == destination.Refused:
+		if e.Kind == destination.Refused {
+			if len(events) == 1 {
+				return l.refuse(ctx, events[0], e)
+			}
 			return l.halve(ctx, events)
-		case e.Kind == destination.Failed:
-			tries--
 		}
 		if err := l.retryLater(ctx, e); err != nil {
 			return err
 		}
 		switch {
-		case e.Kind == destination.Failed && single:
+		case e.Kind != destination.Failed:
+			continue
+		case len(events) == 1:
 			l.suspect(events)
 			return nil
-		case e.Kind == destination.Failed && tries <= 0:
-			return l.halve(ctx, events)
+		case l.streak >= patience:
+			rest, alive, err := l.sample(ctx, events)
+			if err != nil {
+				return err
+			}
+			if events = rest; !alive {
+				continue
+			}
+		case whole:
+			continue
 		}
+		return l.halve(ctx, events)
 	}
 }
 
 func (l *Loop) halve(ctx context.Context, events []destination.Event) error {
 	middle := len(events) / 2
-	if err := l.send(ctx, events[:middle], 1); err != nil {
-		return err
+	if middle > 0 {
+		if err := l.send(ctx, events[:middle], false); err != nil {
+			return err
+		}
 	}
-	return l.send(ctx, events[middle:], 1)
+	return l.send(ctx, events[middle:], false)
 }
 
 // attempt sends events once. It returns those that are to be sent again or
@@ -112,10 +130,12 @@ func (l *Loop) attempt(ctx context.Context, events []destination.Event) (rest []
 		return nil, nil, nil
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
-	case errors.As(err, &partial):
-		return l.sort(ctx, events, partial)
+	case !errors.As(err, &partial):
+		return events, destination.AsError(err), nil
+	case len(events) == 1 && partial[0] != nil:
+		return events, partial[0], nil
 	}
-	return events, destination.AsError(err), nil
+	return l.sort(ctx, events, partial)
 }
 
 // sort resolves a partial failure by each event's own verdict. Those without one

@@ -12,33 +12,36 @@ import (
 
 // begin returns the cursor of a destination that has none.
 func begin(ctx context.Context, j Journal, from config.From) (cursor, error) {
-	x := j.Extent()
-	c := cursor{Time: time.Now(), Position: event.At(x.Last+1, 0), Offset: x.End}
-	seq := x.Last + 1
+	first, last := j.First(), j.Last()
+	c := cursor{Time: time.Now(), Position: event.At(last+1, 0), Offset: j.End()}
+	if first > last {
+		return c, nil
+	}
+	seq := last + 1
+	var err error
 	switch {
 	case from.Oldest:
-		seq = x.First
+		seq = first
 	case !from.IsZero():
-		var err error
-		if seq, err = firstSince(ctx, j, x, from.Time); err != nil {
+		if seq, err = firstSince(ctx, j, first, last, from.Time); err != nil {
 			return c, fmt.Errorf("find where to begin in the journal: %w", err)
 		}
 	}
-	if seq > x.Last {
-		return c, nil
-	}
-	f, err := j.Next(ctx, seq)
+	f, err := j.Next(ctx, min(seq, last))
 	if err != nil {
 		return c, fmt.Errorf("read where to begin in the journal: %w", err)
 	}
 	c.Position, c.Offset = event.At(f.Seq(), 0), f.Offset()
+	if seq > last {
+		c.Position, c.Offset = event.At(f.Seq()+1, 0), f.Offset()+uint64(f.Size())
+	}
 	return c, nil
 }
 
 // firstSince returns the number of the first frame that is no older than t, or
 // one after the last.
-func firstSince(ctx context.Context, j Journal, x Extent, t time.Time) (uint64, error) {
-	low, high := x.First, x.Last+1
+func firstSince(ctx context.Context, j Journal, first, last uint64, t time.Time) (uint64, error) {
+	low, high := first, last+1
 	for low < high {
 		middle := low + (high-low)/2
 		f, err := j.Next(ctx, middle)
@@ -46,7 +49,7 @@ func firstSince(ctx context.Context, j Journal, x Extent, t time.Time) (uint64, 
 			return 0, err
 		}
 		if f.Time().Before(t) {
-			low = max(f.Seq(), middle) + 1
+			low = f.Seq() + 1
 		} else {
 			high = middle
 		}
@@ -57,17 +60,17 @@ func firstSince(ctx context.Context, j Journal, x Extent, t time.Time) (uint64, 
 // locate checks a saved cursor against the journal, which may not be the one
 // that it was saved for, or may have lost its end in a power cut.
 func (l *Loop) locate(ctx context.Context, c cursor) (cursor, error) {
-	x := l.Journal.Extent()
-	seq := c.Position.Frame()
+	seq, last := c.Position.Frame(), l.Journal.Last()
 	switch {
-	case seq > x.Last+1:
+	case seq > last+1:
 		l.notice(destination.Notice{
 			Code: "journal_behind",
-			Text: fmt.Sprintf("the journal ends at frame %d, before the cursor at %s: delivery goes on at the journal's end", x.Last, c.Position),
+			Text: fmt.Sprintf("the journal ends at frame %d, before the cursor at %s: delivery goes on at the journal's end", last, c.Position),
 		})
-		c.Position, c.Offset = event.At(x.Last+1, 0), x.End
-		return c, nil
-	case seq > x.Last:
+		end, err := begin(ctx, l.Journal, config.From{})
+		c.Position, c.Offset = end.Position, end.Offset
+		return c, err
+	case seq > last:
 		return c, nil
 	}
 	f, err := l.Journal.Next(ctx, seq)

@@ -81,14 +81,14 @@ type Counters struct {
 // Status returns a snapshot.
 func (l *Loop) Status() Status {
 	bytes, age := l.lag()
-	extent := l.Journal.Extent()
+	last := l.Journal.Last()
 	full := l.Full()
 	l.status.mu.Lock()
 	defer l.status.mu.Unlock()
 	s := l.status.Status
 	s.Name, s.Full, s.LagBytes, s.LagAge = l.Name, full, bytes, age
-	if next := s.Cursor.Frame(); extent.Last >= next {
-		s.LagFrames = extent.Last - next + 1
+	if next := s.Cursor.Frame(); last >= next {
+		s.LagFrames = last - next + 1
 	}
 	if s.Failure != nil {
 		f := *s.Failure

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"slices"
 
 	"github.com/wellhead-io/wellhead/host/internal/destination"
 )
@@ -9,9 +10,10 @@ import (
 const (
 	// poisonous is how often a single event may fail while others pass.
 	poisonous = 10
-	// maxAhead bounds the events that are held because they failed too, when
-	// they were to show whether others pass.
-	maxAhead = 100
+	// maxAhead and maxAheadBytes bound what is held since it failed too, when it was
+	// to show whether others pass.
+	maxAhead      = 100
+	maxAheadBytes = 1 << 20
 )
 
 // suspect is a single event that failed and is tried again beside others.
@@ -49,14 +51,21 @@ func (l *Loop) settle(ctx context.Context) error {
 	return nil
 }
 
-// probe sends the next event of the journal, if there is one, when nothing else
-// can show whether others pass.
+// probe looks ahead when nothing else can show whether others than the suspects
+// pass.
 func (l *Loop) probe(ctx context.Context) error {
-	needed := false
 	for _, s := range l.hand.suspects {
-		needed = needed || s.seen == l.hand.passed
+		if s.seen == l.hand.passed {
+			return l.lookAhead(ctx)
+		}
 	}
-	if !needed || l.hand.ahead >= maxAhead || l.hand.aheadBytes > l.read.maxBytes {
+	return nil
+}
+
+// lookAhead sends the next event of the journal, if there is one, alone. It is
+// then in hand as those of the batch are.
+func (l *Loop) lookAhead(ctx context.Context) error {
+	if l.hand.ahead >= maxAhead || l.hand.aheadBytes > maxAheadBytes {
 		return nil
 	}
 	next, err := l.read.one(ctx)
@@ -68,7 +77,7 @@ func (l *Loop) probe(ctx context.Context) error {
 	}
 	l.hand.events++
 	n := len(l.hand.suspects)
-	if err := l.send(ctx, next, 1); err != nil {
+	if err := l.send(ctx, next, false); err != nil {
 		return err
 	}
 	if len(l.hand.suspects) > n {
@@ -76,6 +85,39 @@ func (l *Loop) probe(ctx context.Context) error {
 		l.hand.aheadBytes += len(next[0].JSON) + len(next[0].Attachment)
 	}
 	return nil
+}
+
+// sample tells, after a row of failures, whether anything passes: it sends the
+// first of the events alone (the next time those after them), and one of those
+// ahead. If nothing passes the destination is down, and the events stay
+// together. It returns those that are left.
+func (l *Loop) sample(ctx context.Context, events []destination.Event) (rest []destination.Event, alive bool, err error) {
+	if (l.streak-patience)%sampleEvery != 0 {
+		return events, false, nil
+	}
+	passed, refused := l.hand.passed, l.hand.refused
+	moved := func() bool { return l.hand.passed > passed || l.hand.refused > refused }
+	for range min(samples, len(events)) {
+		i := l.hand.sampled % len(events)
+		l.hand.sampled++
+		_, e, err := l.attempt(ctx, events[i:i+1])
+		switch {
+		case err != nil:
+		case e == nil:
+		case e.Kind == destination.Refused:
+			err = l.refuse(ctx, events[i], e)
+		default:
+			err = l.retryLater(ctx, e)
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if moved() {
+			return slices.Delete(slices.Clone(events), i, i+1), true, nil
+		}
+	}
+	err = l.lookAhead(ctx)
+	return events, moved(), err
 }
 
 // retrySuspect sends one suspect once more; unless that resolves it, it is a
