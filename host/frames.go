@@ -28,6 +28,6 @@ func (f frame) Event(i int) destination.Event {
 	e := f.Frame.Event(i)
 	return destination.Event{
 		Position: event.At(f.Seq(), i), Source: e.Source, Type: e.Type, MessageID: e.MessageID(),
-		JSON: e.JSON, Attachment: e.Attachment,
+		ReceivedAt: e.ReceivedAt, JSON: e.JSON, Attachment: e.Attachment,
 	}
 }

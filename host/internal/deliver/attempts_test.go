@@ -35,7 +35,7 @@ func TestAttemptsTellEachOutcomeOnceAndSuccessesTogether(t *testing.T) {
 		r := newRig(t, d).start()
 		for range 20 {
 			r.journal.addEvents(2)
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		check := func(when string) {
 			t.Helper()
@@ -68,7 +68,7 @@ func TestAttemptsAreOnDiskWithinAMinute(t *testing.T) {
 		r := newRig(t, &target{}).start()
 		defer r.stop()
 		r.journal.addEvents(1)
-		time.Sleep(61 * time.Second)
+		pass(61 * time.Second)
 		if b, err := os.ReadFile(filepath.Join(r.options.Dir, "attempts.jsonl")); err != nil || len(b) == 0 {
 			t.Errorf("attempts on disk: %q, %v", b, err)
 		}
@@ -90,7 +90,7 @@ func TestAttemptsAreBoundedInBytes(t *testing.T) {
 		defer r.stop()
 		for range 50 {
 			r.journal.addEvents(1)
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		var size int64
 		for _, name := range []string{"attempts.jsonl", "attempts.1.jsonl"} {
@@ -115,7 +115,7 @@ func TestAttemptsOfSevenDaysAreKept(t *testing.T) {
 		defer r.stop()
 		for range 30 {
 			r.journal.addEvents(1)
-			time.Sleep(24 * time.Hour)
+			pass(24 * time.Hour)
 			oldest := r.attempts()[0].Time
 			if age := time.Since(oldest); age < 7*24*time.Hour && oldest.After(r.journal.frames[0].time) || age > 16*24*time.Hour {
 				t.Errorf("the oldest attempt is %v old", age)

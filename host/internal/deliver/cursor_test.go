@@ -76,7 +76,7 @@ func TestDestinationBeginsWhereItIsTold(t *testing.T) {
 		began := time.Now()
 		for range 10 {
 			j.addEvents(1)
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 		}
 		for name, c := range map[string]struct {
 			from config.From
@@ -134,7 +134,7 @@ func TestTornCursorFallsBackToTheOneBefore(t *testing.T) {
 		r.start()
 		for range 5 {
 			r.journal.addEvents(1)
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		r.stop()
 		path := filepath.Join(r.options.Dir, "cursor")
@@ -254,7 +254,7 @@ func TestFramesThatRetentionTookAreCountedAndReported(t *testing.T) {
 		}
 		r.journal.forget(7)
 		r.start()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		s := r.loop.Status()
 		if s.Counters.GapFrames != 5 || s.Notice == nil || s.Notice.Code != "gap" {
 			t.Errorf("status: %+v", s)
@@ -277,12 +277,12 @@ func TestJournalErrorsAreWaitedOut(t *testing.T) {
 		defer r.stop()
 		r.journal.fail(os.ErrClosed)
 		r.journal.addEvents(3)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if s := r.loop.Status(); s.Failure == nil || s.Failure.Code != "journal" {
 			t.Errorf("status: %+v", s)
 		}
 		r.journal.fail(nil)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		_, taken := d.all()
 		wantIDs(t, "taken", taken, numbered(0, 3))
 		if s := r.loop.Status(); s.State != deliver.Running {

@@ -38,7 +38,7 @@ func TestEventsArriveInOrderAndOnlyThoseThatAreWanted(t *testing.T) {
 		synctest.Wait()
 		_, taken := d.all()
 		wantIDs(t, "taken", taken, []string{"m0", "m2", "m4"})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if s := r.loop.Status(); s.LagFrames != 0 || s.LagBytes != 0 || s.LagAge != 0 || s.Counters.Delivered != 3 {
 			t.Errorf("status of a destination that has everything: %+v", s)
 		}
@@ -60,4 +60,10 @@ func TestRestartGoesOnWhereTheCursorIs(t *testing.T) {
 		_, taken := d.all()
 		wantIDs(t, "taken", taken, numbered(0, 20))
 	})
+}
+
+// pass lets time go by, and everything that happens in it.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

@@ -109,22 +109,10 @@ func (j *journal) Next(ctx context.Context, seq uint64) (deliver.Frame, error) {
 	}
 }
 
-func (j *journal) First() uint64 {
+func (j *journal) Extent() deliver.Extent {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.first
-}
-
-func (j *journal) Last() uint64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.first + uint64(len(j.frames)) - 1
-}
-
-func (j *journal) End() uint64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.end
+	return deliver.Extent{First: j.first, Last: j.first + uint64(len(j.frames)) - 1, End: j.end}
 }
 
 // target is a destination that answers as its script says.

@@ -84,9 +84,9 @@ func TestFlushComesAtMostTenTimesASecondAndWhenIdle(t *testing.T) {
 		defer r.stop()
 		for range 1000 {
 			r.journal.addEvents(1)
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if n := len(d.flushed); n < 10 || n > 13 {
 			t.Errorf("%d flushes in a second of traffic, want ten (and the first)", n)
 		}
@@ -99,7 +99,7 @@ func TestFlushComesAtMostTenTimesASecondAndWhenIdle(t *testing.T) {
 			t.Errorf("status when idle: %+v", s)
 		}
 		before := len(d.flushed)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := len(d.flushed); n != before {
 			t.Errorf("%d flushes of nothing", n-before)
 		}
@@ -118,19 +118,19 @@ func TestAfterAFailedFlushEverythingSinceTheMarkComesAgain(t *testing.T) {
 		r := newRig(t, d).start()
 		defer r.stop()
 		r.journal.addEvents(5)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		d.mu.Lock()
 		fail = true
 		d.mu.Unlock()
 		r.journal.addEvents(5)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if s := r.loop.Status(); s.Cursor.Frame() != 2 || s.State != deliver.Retrying || s.Counters.Delivered != 5 {
 			t.Errorf("status while no flush succeeds: %+v", s)
 		}
 		d.mu.Lock()
 		fail = false
 		d.mu.Unlock()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		wantIDs(t, "rows", d.rows, numbered(0, 10))
 		if last := d.resumes[len(d.resumes)-1]; last != 5 {
 			t.Errorf("resumed at %v, want 5 at last", d.resumes)
@@ -158,9 +158,9 @@ func TestWhatADestinationLostComesAgain(t *testing.T) {
 		synctest.Wait()
 		for range 4 { // the first is flushed, the second not
 			r.journal.addEvents(2)
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		wantIDs(t, "rows", d.rows, numbered(0, 8))
 		if !slices.Equal(d.resumes, []int{0, 2}) {
 			t.Errorf("resumed at %v, want at the start and once more at 2", d.resumes)
@@ -189,16 +189,16 @@ func TestKillBeforeAnyCallLosesAndDoublesNothing(t *testing.T) {
 		r.start()
 		for n := range 40 {
 			r.journal.addEvents(1 + n%3)
-			time.Sleep(37 * time.Millisecond)
+			pass(37 * time.Millisecond)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.stop()
 		want := numbered(0, r.journal.events)
 		for _, k := range kills {
 			second := &table{rows: k.rows}
 			again := newRig(t, second, func(o *deliver.Options) { o.Dir, o.Journal = k.dir, r.journal })
 			again.start()
-			time.Sleep(time.Second)
+			pass(time.Second)
 			again.stop()
 			wantIDs(t, "rows after a kill before "+k.what, second.rows, want)
 		}
@@ -214,12 +214,12 @@ func TestStopKeepsWhatWasSent(t *testing.T) {
 		r := newRig(t, d).start()
 		synctest.Wait()
 		r.journal.addEvents(1)
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		r.journal.addEvents(3)
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		r.stop()
 		r.start()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.stop()
 		wantIDs(t, "rows", d.rows, numbered(0, 4))
 		if !slices.Equal(d.resumes, []int{0, 4}) {
@@ -241,19 +241,19 @@ func TestResumeIsTriedUntilItWorks(t *testing.T) {
 		r.options.MaxLag.Age = 60_000_000_000
 		r.start()
 		defer r.stop()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if s := r.loop.Status(); s.State != deliver.Retrying || s.Failure == nil || s.Full {
 			t.Errorf("status: %+v", s)
 		}
 		r.journal.addEvents(1)
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		if s := r.loop.Status(); !s.Full || s.LagAge < 2*time.Minute {
 			t.Errorf("an event waits for minutes, but status is %+v", s)
 		}
 		d.mu.Lock()
 		broken = false
 		d.mu.Unlock()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		wantIDs(t, "rows", d.rows, numbered(0, 1))
 		if s := r.loop.Status(); s.State != deliver.Running || s.Full || s.Notice == nil || s.Notice.Code != "resumed" {
 			t.Errorf("status afterwards: %+v", s)

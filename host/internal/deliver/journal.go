@@ -13,13 +13,18 @@ type Journal interface {
 	// Next returns the first whole frame whose number is at least seq. It waits
 	// for one until ctx ends.
 	Next(ctx context.Context, seq uint64) (Frame, error)
-	// First and Last are the numbers of the oldest and the newest frame that Next
-	// gives, from 1. Of an empty journal First is Last+1.
-	First() uint64
-	Last() uint64
+	// Extent tells what the journal holds. It is cheap.
+	Extent() Extent
+}
+
+// Extent is what a journal holds at one moment.
+type Extent struct {
+	// First and Last are the numbers of the oldest and the newest frame, from 1.
+	// Of an empty journal First is Last+1.
+	First, Last uint64
 	// End is the number of bytes in all frames ever written, as Frame.Offset
-	// counts them. Last and End are cheap.
-	End() uint64
+	// counts them.
+	End uint64
 }
 
 // Frame is a run of events that were written together. It does not change.

@@ -21,7 +21,7 @@ func (l *Loop) over(limit config.MaxLag) bool {
 }
 
 func (l *Loop) lag() (bytes uint64, age time.Duration) {
-	if end, offset := l.Journal.End(), l.status.offset.Load(); end > offset {
+	if end, offset := l.Journal.Extent().End, l.status.offset.Load(); end > offset {
 		bytes = end - offset
 	}
 	if oldest := l.status.oldest.Load(); oldest != 0 {
@@ -86,7 +86,7 @@ func (l *Loop) passOver(ctx context.Context) (events uint64, oldest time.Time, e
 		if err != nil || f == nil {
 			return events, oldest, err
 		}
-		behind := l.Journal.End() - f.Offset()
+		behind := l.Journal.Extent().End - f.Offset()
 		if (bytes == 0 || behind <= bytes) && (age == 0 || time.Since(f.Time()) <= age) {
 			return events, f.Time(), nil
 		}

@@ -22,9 +22,9 @@ func TestDestinationIsFullWhenItsLagIsAtTheBound(t *testing.T) {
 	}{
 		"below bytes": {config.MaxLag{Bytes: 1000}, config.WhenBehindRefuse, func(j *journal) { j.addEvents(90) }, false},
 		"above bytes": {config.MaxLag{Bytes: 100}, config.WhenBehindRefuse, func(j *journal) { j.addEvents(90) }, true},
-		"below age":   {config.MaxLag{Age: config.Duration(time.Hour)}, config.WhenBehindRefuse, func(*journal) { time.Sleep(50 * time.Minute) }, false},
-		"above age":   {config.MaxLag{Age: config.Duration(time.Hour)}, config.WhenBehindRefuse, func(*journal) { time.Sleep(70 * time.Minute) }, true},
-		"no bound":    {config.MaxLag{}, config.WhenBehindRefuse, func(j *journal) { j.addEvents(90); time.Sleep(70 * time.Minute) }, false},
+		"below age":   {config.MaxLag{Age: config.Duration(time.Hour)}, config.WhenBehindRefuse, func(*journal) { pass(50 * time.Minute) }, false},
+		"above age":   {config.MaxLag{Age: config.Duration(time.Hour)}, config.WhenBehindRefuse, func(*journal) { pass(70 * time.Minute) }, true},
+		"no bound":    {config.MaxLag{}, config.WhenBehindRefuse, func(j *journal) { j.addEvents(90); pass(70 * time.Minute) }, false},
 		"skipping":    {config.MaxLag{Bytes: 100}, config.WhenBehindSkip, func(j *journal) { j.addEvents(90) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestDestinationIsFullWhenItsLagIsAtTheBound(t *testing.T) {
 				d.mu.Lock()
 				down = false
 				d.mu.Unlock()
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				if s := r.loop.Status(); s.Full || s.LagBytes != 0 || s.LagAge != 0 {
 					t.Errorf("status when it has everything: %+v", s)
 				}
@@ -65,7 +65,7 @@ func TestEventsOfOthersMakeNoLagByAge(t *testing.T) {
 		for range 600 {
 			r.journal.add("web")
 			r.journal.add("crm", "crm")
-			time.Sleep(time.Second)
+			pass(time.Second)
 			if s := r.loop.Status(); s.Full || s.LagAge > time.Second {
 				t.Fatalf("status: %+v", s)
 			}
@@ -89,13 +89,13 @@ func TestSkippedEventsAreCountedRecordedAndReported(t *testing.T) {
 		r.start()
 		for range 100 {
 			r.journal.add("web", "web", "crm")
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		d.mu.Lock()
 		down = false
 		d.mu.Unlock()
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		s := r.loop.Status()
 		_, taken := d.all()
 		if len(taken)+int(s.Counters.Skipped) != 200 || s.Counters.Skipped == 0 {
@@ -156,12 +156,12 @@ func TestFlusherThatSkipsHasExactlyTheOthers(t *testing.T) {
 					down = n%100 > 20
 					d.mu.Unlock()
 					r.journal.addEvents(3)
-					time.Sleep(time.Second)
+					pass(time.Second)
 				}
 				d.mu.Lock()
 				down = false
 				d.mu.Unlock()
-				time.Sleep(2 * time.Minute)
+				pass(2 * time.Minute)
 				s := r.loop.Status()
 				if len(d.rows)+int(s.Counters.Skipped) != 900 || s.Counters.Skipped == 0 || int(s.Counters.Delivered) != len(d.rows) {
 					t.Errorf("%d rows and %d skipped, want 900 in all: %+v", len(d.rows), s.Counters.Skipped, s.Counters)
@@ -217,7 +217,7 @@ func TestStopLetsASendEndWithinFiveSeconds(t *testing.T) {
 			d := &hanging{takes: takes}
 			r := newRig(t, d).start()
 			r.journal.addEvents(2)
-			time.Sleep(time.Second)
+			pass(time.Second)
 			began := time.Now()
 			r.stop()
 			if took := 1*time.Second + time.Since(began); took != want {

@@ -122,18 +122,18 @@ func checkSeed(t *testing.T, seed uint64) {
 	r.start()
 	for r.journal.events < events {
 		r.journal.addEvents(min(1+rng.IntN(12), events-r.journal.events))
-		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
+		pass(time.Duration(rng.IntN(3000)) * time.Millisecond)
 		if rng.IntN(20) == 0 {
 			r.stop()
 			r.start()
 		}
 	}
-	time.Sleep(3 * time.Hour)
+	pass(3 * time.Hour)
 	for range tail { // good ones, for the last bad ones to be compared with
 		r.journal.addEvents(1)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 	}
-	time.Sleep(24 * time.Hour)
+	pass(24 * time.Hour)
 	s := r.loop.Status()
 	r.stop()
 

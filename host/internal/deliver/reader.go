@@ -153,7 +153,7 @@ func (r *reader) pass() (events uint64) {
 func (r *reader) idle() bool { return r.frame == nil && !r.ready() }
 
 // ready tells whether a frame can be had without waiting.
-func (r *reader) ready() bool { return r.journal.Last() >= r.pos.Frame() }
+func (r *reader) ready() bool { return r.journal.Extent().Last >= r.pos.Frame() }
 
 // fetch gets the frame of pos, or the next that is left.
 func (r *reader) fetch(ctx context.Context) error {

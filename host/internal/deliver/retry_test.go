@@ -27,7 +27,7 @@ func TestUnavailableIsRetriedWithoutLimitAndWithBackoff(t *testing.T) {
 		if s := r.loop.Status(); s.State != deliver.Retrying || s.Failure == nil || s.Failure.Code != "unavailable" {
 			t.Errorf("status while it fails: %+v", s)
 		}
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		sends, taken := d.all()
 		wantIDs(t, "taken", taken, numbered(0, 3))
 		longest := 250 * time.Millisecond
@@ -64,7 +64,7 @@ func TestRetryAfterIsRespectedUpToTenMinutes(t *testing.T) {
 			r := newRig(t, d).start()
 			defer r.stop()
 			r.journal.addEvents(1)
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 			sends, _ := d.all()
 			if len(sends) != 2 {
 				t.Fatalf("%d sends, want 2", len(sends))
@@ -94,7 +94,7 @@ func TestFailureThatNoWaitingMendsNeedsAttention(t *testing.T) {
 		if s.State != deliver.Attention || s.Failure == nil || s.Failure.Hint != "check the key" {
 			t.Errorf("status: %+v", s)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if s := r.loop.Status(); s.State != deliver.Running {
 			t.Errorf("status afterwards: %+v", s)
 		}
@@ -128,7 +128,7 @@ func TestEventThatFailsWhileOthersPassGoesToTheQuarantineAtTen(t *testing.T) {
 				r.options.Target = bounded{target: d, events: batch, bytes: 1 << 20}
 				r.start()
 				defer r.stop()
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				sends, taken := d.all()
 				wantIDs(t, "taken", taken, without(numbered(0, batch+20), poison))
 				wantIDs(t, "quarantine", r.quarantine.ids(), []string{poison})
@@ -166,13 +166,13 @@ func TestEventThatFailsAloneWaitsForOthersToCompareWith(t *testing.T) {
 		r := newRig(t, d).start()
 		defer r.stop()
 		r.journal.addEvents(1)
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		if q := r.quarantine.ids(); len(q) > 0 {
 			t.Fatalf("in the quarantine though nothing else was sent: %v", q)
 		}
 		for n := range 9 {
 			r.journal.addEvents(1)
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			_, taken := d.all()
 			wantIDs(t, "taken", taken, numbered(1, n+2))
 			if q := r.quarantine.ids(); n < 8 && len(q) > 0 {
@@ -180,7 +180,7 @@ func TestEventThatFailsAloneWaitsForOthersToCompareWith(t *testing.T) {
 			}
 		}
 		wantIDs(t, "quarantine", r.quarantine.ids(), []string{"m0"})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if s := r.loop.Status(); s.LagFrames != 0 || s.State != deliver.Running {
 			t.Errorf("status afterwards: %+v", s)
 		}
@@ -205,7 +205,7 @@ func TestDestinationThatFailsEverythingIsDown(t *testing.T) {
 				}
 				r.start()
 				defer r.stop()
-				time.Sleep(25 * time.Hour)
+				pass(25 * time.Hour)
 				_, taken := d.all()
 				slices.SortFunc(taken, byNumber)
 				wantIDs(t, "taken", taken, numbered(0, 250))
@@ -255,7 +255,7 @@ func TestDestinationThatRefusesEverythingIsSlowedDown(t *testing.T) {
 		}
 		r.start()
 		defer r.stop()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if q := len(r.quarantine.ids()); q < 20 || q > 200 {
 			t.Errorf("%d events in the quarantine after ten minutes", q)
 		}
@@ -265,7 +265,7 @@ func TestDestinationThatRefusesEverythingIsSlowedDown(t *testing.T) {
 		d.mu.Lock()
 		d.answer = nil
 		d.mu.Unlock()
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		_, taken := d.all()
 		if q := r.quarantine.ids(); len(q)+len(taken) != 1000 {
 			t.Errorf("%d refused and %d taken, want 1000 in all", len(q), len(taken))
@@ -284,12 +284,12 @@ func TestFullQuarantineIsWaitedFor(t *testing.T) {
 		r.journal.addEvents(3)
 		r.start()
 		defer r.stop()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if s := r.loop.Status(); s.State != deliver.QuarantineFull || s.Failure == nil || s.Failure.Code != "quarantine" || s.Cursor.Frame() != 1 {
 			t.Errorf("status: %+v", s)
 		}
 		r.quarantine.setFull(false)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		_, taken := d.all()
 		wantIDs(t, "taken", taken, []string{"m0", "m2"})
 		wantIDs(t, "quarantine", r.quarantine.ids(), []string{"m1"})
@@ -321,7 +321,7 @@ func TestPartOfABatchFails(t *testing.T) {
 		r := newRig(t, d).start()
 		defer r.stop()
 		r.journal.addEvents(6)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		_, taken := d.all()
 		wantIDs(t, "taken", taken, []string{"m0", "m2", "m5", "m4", "m3"})
 		wantIDs(t, "quarantine", r.quarantine.ids(), []string{"m1"})
@@ -342,7 +342,7 @@ func TestErrorOfAnotherTypeIsUnavailable(t *testing.T) {
 		r := newRig(t, d).start()
 		defer r.stop()
 		r.journal.addEvents(2)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		_, taken := d.all()
 		wantIDs(t, "taken", taken, numbered(0, 2))
 	})

@@ -12,27 +12,27 @@ import (
 
 // begin returns the cursor of a destination that has none.
 func begin(ctx context.Context, j Journal, from config.From) (cursor, error) {
-	first, last := j.First(), j.Last()
-	c := cursor{Time: time.Now(), Position: event.At(last+1, 0), Offset: j.End()}
-	if first > last {
+	x := j.Extent()
+	c := cursor{Time: time.Now(), Position: event.At(x.Last+1, 0), Offset: x.End}
+	if x.First > x.Last {
 		return c, nil
 	}
-	seq := last + 1
+	seq := x.Last + 1
 	var err error
 	switch {
 	case from.Oldest:
-		seq = first
+		seq = x.First
 	case !from.IsZero():
-		if seq, err = firstSince(ctx, j, first, last, from.Time); err != nil {
+		if seq, err = firstSince(ctx, j, x, from.Time); err != nil {
 			return c, fmt.Errorf("find where to begin in the journal: %w", err)
 		}
 	}
-	f, err := j.Next(ctx, min(seq, last))
+	f, err := j.Next(ctx, min(seq, x.Last))
 	if err != nil {
 		return c, fmt.Errorf("read where to begin in the journal: %w", err)
 	}
 	c.Position, c.Offset = event.At(f.Seq(), 0), f.Offset()
-	if seq > last {
+	if seq > x.Last {
 		c.Position, c.Offset = event.At(f.Seq()+1, 0), f.Offset()+uint64(f.Size())
 	}
 	return c, nil
@@ -40,8 +40,8 @@ func begin(ctx context.Context, j Journal, from config.From) (cursor, error) {
 
 // firstSince returns the number of the first frame that is no older than t, or
 // one after the last.
-func firstSince(ctx context.Context, j Journal, first, last uint64, t time.Time) (uint64, error) {
-	low, high := first, last+1
+func firstSince(ctx context.Context, j Journal, x Extent, t time.Time) (uint64, error) {
+	low, high := x.First, x.Last+1
 	for low < high {
 		middle := low + (high-low)/2
 		f, err := j.Next(ctx, middle)
@@ -60,7 +60,7 @@ func firstSince(ctx context.Context, j Journal, first, last uint64, t time.Time)
 // locate checks a saved cursor against the journal, which may not be the one
 // that it was saved for, or may have lost its end in a power cut.
 func (l *Loop) locate(ctx context.Context, c cursor) (cursor, error) {
-	seq, last := c.Position.Frame(), l.Journal.Last()
+	seq, last := c.Position.Frame(), l.Journal.Extent().Last
 	switch {
 	case seq > last+1:
 		l.notice(destination.Notice{

@@ -81,7 +81,7 @@ type Counters struct {
 // Status returns a snapshot.
 func (l *Loop) Status() Status {
 	bytes, age := l.lag()
-	last := l.Journal.Last()
+	last := l.Journal.Extent().Last
 	full := l.Full()
 	l.status.mu.Lock()
 	defer l.status.mu.Unlock()
