@@ -103,17 +103,7 @@ func startChild(ctx context.Context, l *launcher, p program, logs *logSink) (_ *
 // lets the last of its output be read.
 func (c *child) await(output *sync.WaitGroup, pipes ...*os.File) {
 	defer close(c.done)
-	awaitExit(c.pid)
-	c.signalGroup()
-	var status unix.WaitStatus
-	for {
-		if _, err := unix.Wait4(c.pid, &status, 0, nil); !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	c.mu.Lock()
-	c.reaped, c.status = true, status
-	c.mu.Unlock()
+	c.reap()
 	for _, p := range pipes {
 		// It fails only on a file that is closed already.
 		_ = p.SetReadDeadline(time.Now().Add(pipeGrace))
@@ -126,17 +116,26 @@ func (c *child) await(output *sync.WaitGroup, pipes ...*os.File) {
 // kill ends the whole process group, whatever state it is in.
 func (c *child) kill() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.killed = true
-	c.mu.Unlock()
 	c.signalGroup()
 }
 
+// signalGroup kills the group, unless its number may be another's by now. The
+// caller holds mu.
 func (c *child) signalGroup() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if !c.reaped {
 		// ESRCH: it has ended already.
 		_ = unix.Kill(-c.pid, unix.SIGKILL)
+	}
+}
+
+// waitFor reaps a process.
+func waitFor(pid int) (status unix.WaitStatus) {
+	for {
+		if _, err := unix.Wait4(pid, &status, 0, nil); !errors.Is(err, unix.EINTR) {
+			return status
+		}
 	}
 }
 

@@ -12,9 +12,15 @@ func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// awaitExit returns when the process has ended, and leaves it unreaped: as long
-// as it is, no other process can get its number.
-func awaitExit(pid int) {
-	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+// reap waits for the end of the process and ends what is left of its group.
+// Until the process is reaped no other can get its number, so the group is ended
+// in between.
+func (c *child) reap() {
+	for unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.signalGroup()
+	c.status = waitFor(c.pid)
+	c.reaped = true
 }

@@ -11,6 +11,13 @@ func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
-// awaitExit returns at once: the caller's wait reaps the process, and for a
-// moment afterwards its number may be given away.
-func awaitExit(int) {}
+// reap waits for the end of the process and ends what is left of its group.
+// A group keeps its number as long as it has a process.
+func (c *child) reap() {
+	status := waitFor(c.pid)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.signalGroup()
+	c.status = status
+	c.reaped = true
+}

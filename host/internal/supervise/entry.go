@@ -57,7 +57,12 @@ func (p *entry) closeSocket() {
 // run launches the process again and again until ctx ends. Then the last one is
 // drained.
 func (p *entry) run(ctx context.Context) error {
-	defer p.board.update(func(s *Status) { s.State = Stopped })
+	defer p.board.update(func(s *Status) {
+		s.State, s.PID, s.RetryAt = Stopped, 0, time.Time{}
+		for i := range s.Sources {
+			s.Sources[i].State = Stopped
+		}
+	})
 	for {
 		err := p.tenure(ctx)
 		if ctx.Err() != nil {
@@ -90,7 +95,7 @@ func (p *entry) failed(err error) time.Duration {
 		s.Failures, s.RetryAt = p.backoff.failures, now.Add(wait)
 		s.Error, s.ErrorAt = e, now
 		for i := range s.Sources {
-			s.Sources[i].State = Starting
+			s.Sources[i].State = BackingOff
 		}
 	})
 	p.log.Error("plugin failed", "code", e.Code, "error", e.Message, "hint", e.Hint,

@@ -20,6 +20,7 @@ const (
 	CodeVersion       = "plugin_version"
 	CodeSilent        = "plugin_silent"
 	CodeDescribe      = "plugin_describe"
+	CodeConnection    = "plugin_connection"
 	CodeServe         = "plugin_serve"
 	CodeProbe         = "plugin_probe"
 	CodeListen        = "plugin_listen"

@@ -17,7 +17,7 @@ import (
 
 const (
 	hintSDK     = "build the plugin on Wellhead's sdk, or see sdk/wire for the protocol"
-	hintPrint   = "a plugin must not print on standard output, which carries the handshake: let it log to standard error"
+	hintPrint   = "a plugin must not print on standard output, which carries the handshake: let it log to standard error; or the path names another program"
 	hintRebuild = "rebuild the plugin with an sdk of this host's version, or install the host that fits it"
 )
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -96,7 +97,16 @@ func exitWithHost() {
 	os.Exit(0)
 }
 
+// inheritedNonblock tells whether the listener was non-blocking when the process
+// began. It is set before anything else.
+var inheritedNonblock bool
+
 func serveFake(mode string) {
+	if fd, err := strconv.Atoi(os.Getenv(wire.EnvListeners)); err == nil {
+		flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		inheritedNonblock = flags&unix.O_NONBLOCK != 0
+		syscall.CloseOnExec(fd)
+	}
 	f := &fake{mode: mode, streams: map[string]*fakeStream{}, serving: make(chan struct{})}
 	if mode == "exits after a while" {
 		time.AfterFunc(100*time.Millisecond, func() { os.Exit(4) })
@@ -140,6 +150,12 @@ func (f *fake) Describe(ctx context.Context, _ *wire.DescribeRequest) (*wire.Des
 		return nil, ctx.Err()
 	}
 	d := &wire.Description{Name: "fake", Version: "1.2.3", Listens: os.Getenv(wire.EnvListeners) != ""}
+	switch f.mode {
+	case "needs listener":
+		d.Listens = true
+	case "no listener":
+		d.Listens = false
+	}
 	if ms, err := strconv.Atoi(os.Getenv("FAKE_SILENCE_MS")); err == nil {
 		d.MaxSilenceMs = uint32(ms)
 	}
@@ -206,6 +222,7 @@ func (f *fake) handler() http.Handler {
 	})
 	mux.HandleFunc("POST /block", func(http.ResponseWriter, *http.Request) { f.blocked.Store(true) })
 	mux.HandleFunc("GET /env", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(os.Environ()) })
+	mux.HandleFunc("GET /nonblock", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, inheritedNonblock) })
 	mux.HandleFunc("GET /pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
 	mux.HandleFunc("GET /served", func(w http.ResponseWriter, _ *http.Request) {
 		f.mu.Lock()
@@ -259,6 +276,7 @@ type fakeStream struct {
 	mu       sync.Mutex
 	seq      uint64
 	verdicts map[uint64]chan *wire.Verdict
+	order    []uint64 // batches without a verdict, as sent
 }
 
 func (s *fakeStream) emit(ctx context.Context, b *wire.Batch) (*wire.Verdict, error) {
@@ -269,6 +287,7 @@ func (s *fakeStream) emit(ctx context.Context, b *wire.Batch) (*wire.Verdict, er
 	}
 	answer := make(chan *wire.Verdict, 1)
 	s.verdicts[b.Seq] = answer
+	s.order = append(s.order, b.Seq)
 	err := s.rpc.Send(&wire.FromSource{Message: &wire.FromSource_Batch{Batch: b}})
 	s.mu.Unlock()
 	if err != nil {
@@ -351,6 +370,10 @@ func (f *fake) listen(s *fakeStream) error {
 		switch m := m.Message.(type) {
 		case *wire.ToSource_Verdict:
 			s.mu.Lock()
+			if s.order[0] != m.Verdict.GetBatch() {
+				panic(fmt.Sprintf("verdict on %d, but %v were sent", m.Verdict.GetBatch(), s.order))
+			}
+			s.order = s.order[1:]
 			answer := s.verdicts[m.Verdict.GetBatch()]
 			delete(s.verdicts, m.Verdict.GetBatch())
 			s.mu.Unlock()
@@ -366,6 +389,9 @@ func (f *fake) listen(s *fakeStream) error {
 		}
 	}
 }
+
+// beat is how often an idle fake stream says something.
+const beat = 20 * time.Millisecond
 
 // work emits what the config asks for and then shows that it lives.
 func (s *fakeStream) work(ctx context.Context, c fakeConfig, checkpoint []byte) {
@@ -394,12 +420,12 @@ func (s *fakeStream) work(ctx context.Context, c fakeConfig, checkpoint []byte) 
 		}
 	}
 	wg.Wait()
-	for {
-		s.say(&wire.FromSource{Message: &wire.FromSource_Progress{Progress: &wire.Progress{Stream: "beat"}}})
+	for n := uint64(1); ; n++ { // silent as long as a verdict is missing
+		s.say(&wire.FromSource{Message: &wire.FromSource_Progress{Progress: &wire.Progress{Stream: "beat", Done: n}}})
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(beat):
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // intake is a host in miniature: it keeps what it is given.
 type intake struct {
 	// verdict answers each batch; nil: stored.
-	verdict func(ctx context.Context, b *wire.Batch) (*wire.Verdict, error)
+	verdict func(ctx context.Context, source event.SourceID, b *wire.Batch) (*wire.Verdict, error)
 	// open refuses streams; nil: none.
 	open  func(source event.SourceID) error
 	token *wire.Token // nil: sessions have no tokens
@@ -61,6 +61,16 @@ func (in *intake) openSessions() int {
 	return in.sessions
 }
 
+func (in *intake) submitted() []uint64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return append([]uint64(nil), in.order...)
+}
+
+func stored() *wire.Verdict {
+	return &wire.Verdict{Outcome: &wire.Verdict_Stored{Stored: &wire.Stored{}}}
+}
+
 type session struct {
 	in     *intake
 	source event.SourceID
@@ -78,7 +88,7 @@ func (s *session) Submit(_ context.Context, b *wire.Batch) (supervise.Wait, erro
 	s.in.mu.Unlock()
 	return func(ctx context.Context) (*wire.Verdict, error) {
 		if s.in.verdict != nil {
-			v, err := s.in.verdict(ctx, b)
+			v, err := s.in.verdict(ctx, s.source, b)
 			if err != nil || v.GetNotStored() != nil {
 				return v, err
 			}
@@ -91,7 +101,7 @@ func (s *session) Submit(_ context.Context, b *wire.Batch) (supervise.Wait, erro
 		if len(b.GetCheckpoint()) > 0 {
 			s.in.checkpoints[s.source] = b.GetCheckpoint()
 		}
-		return &wire.Verdict{Outcome: &wire.Verdict_Stored{Stored: &wire.Stored{}}}, nil
+		return stored(), nil
 	}, nil
 }
 
@@ -103,7 +113,7 @@ func (s *session) Close() {
 
 type tokenSession struct{ *session }
 
-func (s tokenSession) Token(context.Context) *wire.Token            { return s.in.token }
+func (s tokenSession) Token(context.Context) *wire.Token         { return s.in.token }
 func (s tokenSession) TokenRejected(_ context.Context, _ string) {}
 
 var errNotToday = errors.New("not today")

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"time"
@@ -25,12 +26,13 @@ type launch struct {
 	mark    string        // by which a successor knows the process and its children
 	logs    *logSink
 	// launched is called with the process number before the plugin can serve.
-	launched func(pid int) error
+	launched func(pid int)
 }
 
 // process is a launched plugin that has finished the handshake.
 type process struct {
 	rpc    wire.SourceClient
+	conn   *grpc.ClientConn
 	child  *child
 	client *plugin.Client
 }
@@ -56,19 +58,19 @@ func (l *launch) start(ctx context.Context) (*process, error) {
 	}))
 	// go-plugin's calls take no context: the end of the process ends them.
 	stop := context.AfterFunc(handshake, func() { _ = run.Kill(handshake) })
-	rpc, err := connect(client)
-	if stop() && err == nil {
-		return &process{rpc: rpc, child: run.started(), client: client}, nil
+	p, err := connect(client)
+	if p.child = run.started(); stop() && err == nil {
+		return p, nil
 	}
-	if c := run.started(); c != nil {
-		(&process{child: c, client: client}).end(0)
+	if p.child != nil {
+		p.end(0)
 	}
 	// go-plugin leaves its folder behind where the process could not be started.
 	_ = os.RemoveAll(folder)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return nil, l.explain(run.started(), err, handshake.Err() != nil)
+	return nil, l.explain(p.child, err, handshake.Err() != nil)
 }
 
 func (l *launch) clientConfig(run func(hclog.Logger, *exec.Cmd, string) (runner.Runner, error)) *plugin.ClientConfig {
@@ -90,12 +92,19 @@ func (l *launch) clientConfig(run func(hclog.Logger, *exec.Cmd, string) (runner.
 	}
 }
 
-func connect(client *plugin.Client) (wire.SourceClient, error) {
+func connect(client *plugin.Client) (*process, error) {
+	p := &process{client: client}
 	protocol, err := client.Client()
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	return wire.Dispense(protocol)
+	c, ok := protocol.(*plugin.GRPCClient)
+	if !ok {
+		return p, errors.New("it speaks no gRPC")
+	}
+	p.conn = c.Conn
+	p.rpc, err = wire.Dispense(protocol)
+	return p, err
 }
 
 // end asks the process to exit, kills its group when grace is over, and returns

@@ -55,13 +55,18 @@ func (s *logSink) line(stream string, line []byte) {
 	if len(line) == 0 {
 		return
 	}
-	record := parseLine(line)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	allowed := s.limit.Allow()
+	if !allowed && line[0] == '{' {
+		s.dropped++ // without the work of reading it
+		return
+	}
+	record := parseLine(line)
 	if stream == "stderr" {
 		s.remember(record)
 	}
-	if !s.limit.Allow() {
+	if !allowed {
 		s.dropped++
 		return
 	}

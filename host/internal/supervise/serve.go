@@ -87,7 +87,7 @@ func (t *tenure) callServe(ctx context.Context, certificate *wire.Certificate) e
 	call, cancel := context.WithTimeout(ctx, t.entry.timing.Call)
 	defer cancel()
 	if _, err := t.process.rpc.Serve(call, request); err != nil && ctx.Err() == nil {
-		e := t.entry.spec.fault(CodeServe, "Serve: "+rpcMessage(err), "look at its log lines above, and at its config")
+		e := t.entry.spec.fault(CodeServe, "Serve: "+callMessage(err, t.entry.timing.Call), "look at its log lines above, and at its config")
 		e.Err = err
 		return e
 	}
@@ -101,11 +101,13 @@ func (p *entry) certificate() (*wire.Certificate, error) {
 	if files == nil || p.socket == nil {
 		return nil, nil
 	}
-	cert, certErr := os.ReadFile(files.Cert)
-	key, keyErr := os.ReadFile(files.Key)
-	err := errors.Join(certErr, keyErr)
+	certificate := &wire.Certificate{}
+	var err error
+	if certificate.CertPem, err = os.ReadFile(files.Cert); err == nil {
+		certificate.KeyPem, err = os.ReadFile(files.Key)
+	}
 	if err == nil {
-		_, err = tls.X509KeyPair(cert, key)
+		_, err = tls.X509KeyPair(certificate.CertPem, certificate.KeyPem)
 	}
 	if err != nil {
 		e := p.spec.fault(CodeCertificate, fmt.Sprintf("certificate %s with key %s: %v", files.Cert, files.Key, err),
@@ -113,7 +115,7 @@ func (p *entry) certificate() (*wire.Certificate, error) {
 		e.Err = err
 		return nil, e
 	}
-	return &wire.Certificate{CertPem: cert, KeyPem: key}, nil
+	return certificate, nil
 }
 
 // reload reads the certificate again. While the files are wrong, as when only

@@ -20,6 +20,9 @@ var errSilent = errors.New("silent")
 // processExit is how long a broken stream waits to learn that its process ended.
 const processExit = time.Second
 
+// maxTokenRequests bounds a stream's unanswered requests for a token.
+const maxTokenRequests = 64
+
 // stream is one Run stream. Its goroutines are receive, which hands batches to
 // the session; answer, which sends the verdicts; token; watch; and drain.
 type stream struct {
@@ -70,7 +73,7 @@ func (s *source) stream(ctx context.Context) error {
 	st := &stream{
 		source: s, limits: limits, session: session, rpc: rpc,
 		submitted: make(chan submission, limits.Window),
-		tokens:    make(chan struct{}, 1),
+		tokens:    make(chan struct{}, maxTokenRequests),
 		drained:   make(chan struct{}),
 		heard:     time.Now(),
 	}
@@ -213,15 +216,14 @@ func (s *stream) answer(ctx context.Context) error {
 	}
 }
 
-// requestToken notes that the plugin wants an access token. It may want one at a
-// time.
+// requestToken notes that the plugin wants an access token.
 func (s *stream) requestToken() error {
 	s.owe(1)
 	select {
 	case s.tokens <- struct{}{}:
 		return nil
 	default:
-		return s.protocol("it asks for a token while two requests are unanswered")
+		return s.protocol("it asks for tokens faster than they can be answered")
 	}
 }
 
@@ -374,4 +376,12 @@ func rpcMessage(err error) string {
 		return st.Message() + " (" + st.Code().String() + ")"
 	}
 	return err.Error()
+}
+
+// callMessage is rpcMessage for a call with a time bound.
+func callMessage(err error, timeout time.Duration) string {
+	if status.Code(err) == codes.DeadlineExceeded {
+		return "no answer within " + timeout.String()
+	}
+	return rpcMessage(err)
 }

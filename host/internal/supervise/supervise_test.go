@@ -50,7 +50,7 @@ func source(id event.SourceID, config fakeConfig) supervise.SourceSpec {
 func quick() supervise.Timing {
 	return supervise.Timing{
 		ProbeEvery: 50 * time.Millisecond, ProbeTimeout: 2 * time.Second,
-		BackoffMin: 10 * time.Millisecond, CertificateEvery: 20 * time.Millisecond,
+		BackoffMin: 10 * time.Millisecond, Drain: 2 * time.Second, CertificateEvery: 20 * time.Millisecond,
 	}
 }
 

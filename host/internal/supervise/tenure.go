@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/wellhead-io/wellhead/sdk/wire"
 )
@@ -18,6 +19,7 @@ var errDrained = errors.New("drained")
 type tenure struct {
 	entry       *entry
 	process     *process
+	pid         int // 0: no process was started
 	generation  uint64
 	description *wire.Description
 	sources     []*source
@@ -44,8 +46,12 @@ func (p *entry) tenure(ctx context.Context) error {
 		if s.State != CrashLoop {
 			s.State = Starting
 		}
-		s.Generation = t.generation
+		s.Generation, s.RetryAt = t.generation, time.Time{}
+		for i := range s.Sources {
+			s.Sources[i].State = Starting
+		}
 	})
+	defer t.forget()
 	if err := t.launch(ctx); err != nil {
 		return err
 	}
@@ -55,8 +61,14 @@ func (p *entry) tenure(ctx context.Context) error {
 		grace = p.timing.Grace
 	}
 	t.process.end(grace)
-	p.supervisor.records.remove(t.process.child.pid)
 	return err
+}
+
+// forget takes the ended process off the record.
+func (t *tenure) forget() {
+	if t.pid != 0 {
+		t.entry.supervisor.records.remove(t.pid)
+	}
 }
 
 func (t *tenure) launch(ctx context.Context) (err error) {
@@ -64,10 +76,10 @@ func (t *tenure) launch(ctx context.Context) (err error) {
 	l := &launch{
 		spec: p.spec, launcher: s.launcher, listener: p.socket, sockets: s.sockets,
 		timeout: p.timing.Handshake, mark: s.records.mark(), logs: newLogSink(p.log),
-		launched: func(pid int) error {
+		launched: func(pid int) {
+			t.pid = pid
 			s.records.add(p.spec.Name, pid)
 			p.board.update(func(s *Status) { s.PID = pid })
-			return nil
 		},
 	}
 	if t.process, err = l.start(ctx); err != nil {
@@ -82,7 +94,12 @@ func (t *tenure) launch(ctx context.Context) (err error) {
 func (t *tenure) work(ctx context.Context) error {
 	// The end of ctx begins the drain; what works on must outlive it.
 	g, life := errgroup.WithContext(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t.entry.board.update(func(s *Status) { s.State = Draining })
+	})
+	defer stop()
 	g.Go(func() error { return t.watchProcess(life) })
+	g.Go(func() error { return t.watchConnection(life) })
 	g.Go(func() error {
 		if err := t.describe(life); err != nil {
 			return err
@@ -106,6 +123,31 @@ func (t *tenure) watchProcess(ctx context.Context) error {
 		return nil
 	case <-t.process.child.done:
 		return t.exitFault()
+	}
+}
+
+// watchConnection fails when the gRPC connection breaks. On one machine that has
+// no other cause than the plugin's end of it.
+func (t *tenure) watchConnection(ctx context.Context) error {
+	conn := t.process.conn
+	for state := conn.GetState(); ; state = conn.GetState() {
+		if state == connectivity.TransientFailure || state == connectivity.Shutdown {
+			break
+		}
+		if !conn.WaitForStateChange(ctx, state) {
+			return nil
+		}
+		if state == connectivity.Ready {
+			break
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-t.process.child.done:
+		return t.exitFault()
+	case <-time.After(processExit):
+		return t.entry.spec.fault(CodeConnection, "its gRPC server went away, though the process lives", hintSDK)
 	}
 }
 
@@ -154,7 +196,7 @@ func describe(ctx context.Context, spec *Spec, rpc wire.SourceClient, timeout ti
 	defer cancel()
 	d, err := rpc.Describe(ctx, &wire.DescribeRequest{})
 	if err != nil {
-		e := spec.fault(CodeDescribe, "Describe: "+rpcMessage(err), hintSDK)
+		e := spec.fault(CodeDescribe, "Describe: "+callMessage(err, timeout), hintSDK)
 		e.Err = err
 		return nil, e
 	}

@@ -1,0 +1,100 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/wellhead-io/wellhead/host/internal/event"
+	"github.com/wellhead-io/wellhead/sdk/wire"
+)
+
+// checkTimeout bounds the Check of one source, which speaks with services outside.
+const checkTimeout = 30 * time.Second
+
+// Visit launches a plugin for one purpose: it is described, used by f, and
+// ended. It gets no socket and runs no source. No host need run, and one that
+// does is not disturbed. An error of the plugin is an *Error.
+func Visit(ctx context.Context, spec Spec, log *slog.Logger,
+	f func(context.Context, *wire.Description, wire.SourceClient) error,
+) error {
+	spec.Limits = spec.Limits.orDefault()
+	timing := DefaultTiming()
+	sockets, err := socketFolder()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(sockets)
+	var forks sync.WaitGroup
+	launching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	launcher := newLauncher()
+	forks.Go(func() { launcher.run(launching) })
+	defer forks.Wait()
+	defer stop()
+
+	l := &launch{
+		spec: &spec, launcher: launcher, sockets: sockets, timeout: timing.Handshake,
+		logs:     newLogSink(log.With("plugin", string(spec.Name))),
+		launched: func(int) {},
+	}
+	p, err := l.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.end(timing.Grace)
+	d, err := describe(ctx, &spec, p.rpc, timing.Call)
+	if err != nil {
+		return err
+	}
+	return f(ctx, d, p.rpc)
+}
+
+// Describe asks a plugin what it is.
+func Describe(ctx context.Context, spec Spec, log *slog.Logger) (*wire.Description, error) {
+	var description *wire.Description
+	err := Visit(ctx, spec, log, func(_ context.Context, d *wire.Description, _ wire.SourceClient) error {
+		description = d
+		return nil
+	})
+	return description, err
+}
+
+// Check asks a plugin to look at each source's settings from outside. It returns
+// the problems by source; a source without an entry has none. Token gives the
+// access token of a source, or nil; it may be nil itself.
+func Check(ctx context.Context, spec Spec, log *slog.Logger, token func(event.SourceID) *wire.Token,
+) (map[event.SourceID][]Problem, error) {
+	found := map[event.SourceID][]Problem{}
+	err := Visit(ctx, spec, log, func(ctx context.Context, _ *wire.Description, rpc wire.SourceClient) error {
+		var faults []error
+		for i := range spec.Sources {
+			source := &spec.Sources[i]
+			request := &wire.CheckRequest{Source: spec.sourceConfig(source)}
+			if token != nil {
+				t := token(source.ID)
+				request.AccessToken, request.InstanceUrl = t.GetAccessToken(), t.GetInstanceUrl()
+			}
+			answer, err := checkSource(ctx, rpc, request)
+			if err != nil {
+				e := spec.sourceFault(source.ID, CodeSourceFailed, "Check: "+rpcMessage(err), "")
+				e.Err = err
+				faults = append(faults, e)
+				continue
+			}
+			if list := problems(answer.GetProblems()); len(list) > 0 {
+				found[source.ID] = list
+			}
+		}
+		return errors.Join(faults...)
+	})
+	return found, err
+}
+
+func checkSource(ctx context.Context, rpc wire.SourceClient, request *wire.CheckRequest) (*wire.CheckResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return rpc.Check(ctx, request)
+}
