@@ -246,7 +246,7 @@ func (f *fake) handler() http.Handler {
 		b, _ := io.ReadAll(r.Body)
 		_, _ = syscall.Write(2, b)
 	})
-	mux.HandleFunc("POST /exit", func(http.ResponseWriter, *http.Request) { os.Exit(5) })
+	mux.HandleFunc("POST /panic", func(http.ResponseWriter, *http.Request) { go panic("what a day") })
 	mux.HandleFunc("POST /emit", f.emit)
 	return mux
 }
@@ -359,6 +359,7 @@ func (f *fake) Run(rpc wire.Source_RunServer) error {
 
 // listen takes what the host says until the stream ends.
 func (f *fake) listen(s *fakeStream) error {
+	draining, drained := false, false
 	for {
 		m, err := s.rpc.Recv()
 		if errors.Is(err, io.EOF) {
@@ -383,9 +384,14 @@ func (f *fake) listen(s *fakeStream) error {
 				Problems: []*wire.Problem{{Code: "token", Message: m.Token.GetAccessToken() + m.Token.GetError()}},
 			}}})
 		case *wire.ToSource_Drain:
-			if f.mode != "ignores drain" {
-				s.say(&wire.FromSource{Message: &wire.FromSource_Drained{Drained: &wire.Drained{}}})
-			}
+			draining = true
+		}
+		switch {
+		case !draining || drained || f.mode == "ignores drain":
+		case s.waits() && f.mode != "drains early":
+		default:
+			drained = true
+			s.say(&wire.FromSource{Message: &wire.FromSource_Drained{Drained: &wire.Drained{}}})
 		}
 	}
 }
@@ -428,6 +434,13 @@ func (s *fakeStream) work(ctx context.Context, c fakeConfig, checkpoint []byte) 
 		case <-time.After(beat):
 		}
 	}
+}
+
+// waits tells whether a verdict is missing.
+func (s *fakeStream) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.order) > 0
 }
 
 func (s *fakeStream) sent() uint64 {

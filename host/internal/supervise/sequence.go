@@ -61,7 +61,6 @@ func (s *stream) check(b *wire.Batch) error {
 
 // settle notes a batch's verdict.
 func (s *stream) settle(seq uint64, stored bool) {
-	s.owe(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.batches--

@@ -8,17 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/wellhead-io/wellhead/sdk/wire"
 )
-
-// errSilent is the cause of an Error about a source that said nothing for too long.
-var errSilent = errors.New("silent")
-
-// processExit is how long a broken stream waits to learn that its process ended.
-const processExit = time.Second
 
 // maxTokenRequests bounds a stream's unanswered requests for a token.
 const maxTokenRequests = 64
@@ -157,7 +149,8 @@ func (s *stream) close(err error) error {
 	return s.source.ended(err)
 }
 
-// finished takes Drained. The host half-closes the stream, the plugin ends it.
+// finished takes Drained. The host half-closes the stream after the last verdict,
+// and the plugin ends it.
 func (s *stream) finished() error {
 	select {
 	case <-s.source.tenure.draining:
@@ -170,15 +163,34 @@ func (s *stream) finished() error {
 	default:
 	}
 	close(s.drained)
+	s.paid(0)
+	return nil
+}
+
+// paid counts answers that were sent. After the last one to a source that has
+// drained the stream is half-closed.
+func (s *stream) paid(n int) {
+	if owes := s.owe(-n); owes {
+		return
+	}
+	select {
+	case <-s.drained:
+	default:
+		return
+	}
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	// It fails only on a stream that has ended.
 	_ = s.rpc.CloseSend()
-	return nil
 }
 
 // submit hands a batch over, and waits where there is no room for it.
 func (s *stream) submit(ctx context.Context, b *wire.Batch) error {
+	select {
+	case <-s.drained:
+		return s.protocol("it sent a batch after Drained")
+	default:
+	}
 	if err := s.check(b); err != nil {
 		return err
 	}
@@ -213,6 +225,7 @@ func (s *stream) answer(ctx context.Context) error {
 		if err := s.send(&wire.ToSource{Message: &wire.ToSource_Verdict{Verdict: verdict}}); err != nil {
 			return err
 		}
+		s.paid(1)
 	}
 }
 
@@ -246,10 +259,10 @@ func (s *stream) answerTokens(ctx context.Context) error {
 				st.State = Running
 			}
 		})
-		s.owe(-1)
 		if err := s.send(&wire.ToSource{Message: &wire.ToSource_Token{Token: token}}); err != nil {
 			return err
 		}
+		s.paid(1)
 	}
 }
 
@@ -310,13 +323,15 @@ func (s *stream) hear() {
 	s.heard = time.Now()
 }
 
-// owe changes the number of answers that the host owes. Until the last of them
-// is given the plugin may be silent, and from then its silence counts.
-func (s *stream) owe(n int) {
+// owe changes the number of answers that the host owes, and tells whether any is
+// left. Until the last is given the plugin may be silent; from then its silence
+// counts.
+func (s *stream) owe(n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.owed += n
 	s.heard = time.Now()
+	return s.owed > 0
 }
 
 // quiet returns for how long the plugin has said nothing, and whether the host
@@ -325,63 +340,4 @@ func (s *stream) quiet() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return time.Since(s.heard), s.owed > 0
-}
-
-func (s *stream) intake(operation string, err error) *Error {
-	e := s.source.fault(CodeSourceIntake, operation+": "+err.Error(), "look at the host's own health")
-	e.Err = err
-	return e
-}
-
-func (s *stream) protocol(what string) *Error {
-	return s.source.fault(CodeSourceProtocol, what, "it breaks the wire protocol: tell the plugin's author")
-}
-
-// ended says why the plugin's end of a stream is closed.
-func (s *source) ended(err error) *Error {
-	if errors.Is(err, io.EOF) {
-		return s.fault(CodeSourceEnded, "its Run returned without being asked to", "look at the plugin's log lines above")
-	}
-	code, hint := CodeSourceFailed, ""
-	if status.Code(err) == codes.ResourceExhausted {
-		hint = "if a batch is too large: raise limits.request, or let the plugin send smaller ones"
-	}
-	e := s.fault(code, rpcMessage(err), hint)
-	e.Err = err
-	return e
-}
-
-// processEnds tells whether a stream broke because its process ends. A source is
-// not to be blamed for it.
-func (s *source) processEnds(ctx context.Context, err error) bool {
-	if status.Code(errors.Unwrap(err)) != codes.Unavailable {
-		return false
-	}
-	select {
-	case <-ctx.Done():
-		return true
-	case <-s.tenure.process.child.done:
-		return true
-	case <-time.After(processExit):
-		return false
-	}
-}
-
-// rpcMessage is what the other end said, without gRPC's wrapping.
-func rpcMessage(err error) string {
-	if st, ok := status.FromError(err); ok {
-		if st.Code() == codes.Unknown || st.Code() == codes.OK {
-			return st.Message()
-		}
-		return st.Message() + " (" + st.Code().String() + ")"
-	}
-	return err.Error()
-}
-
-// callMessage is rpcMessage for a call with a time bound.
-func callMessage(err error, timeout time.Duration) string {
-	if status.Code(err) == codes.DeadlineExceeded {
-		return "no answer within " + timeout.String()
-	}
-	return rpcMessage(err)
 }

@@ -140,20 +140,33 @@ func (r *rig) post(path string) string { return r.do(http.MethodPost, path, "") 
 
 func (r *rig) do(method, path, body string) string {
 	r.t.Helper()
-	req, err := http.NewRequest(method, "http://"+r.status().Listen+path, strings.NewReader(body))
+	return do(r.t, method, r.status().Listen, path, body)
+}
+
+func request(t *testing.T, method, address, path string) string {
+	t.Helper()
+	return do(t, method, address, path, "")
+}
+
+// do makes one request on a connection of its own. After a failure it returns
+// the error's text.
+func do(t *testing.T, method, address, path, body string) string {
+	t.Helper()
+	req, err := http.NewRequest(method, "http://"+address+path, strings.NewReader(body))
 	if err != nil {
-		r.t.Fatal(err)
+		t.Error(err)
+		return err.Error()
 	}
-	req.Close = true
 	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Error(err)
+		return err.Error()
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Error(err)
 	}
 	return string(b)
 }
