@@ -21,7 +21,7 @@ build: tools $(BROWSER) ## build the host and its plugins into bin/
 
 # The browser libraries that the collector serves, from npm by lock file.
 $(BROWSER): plugins/javascript/browser/package-lock.json
-	cd plugins/javascript/browser && ./install
+	$(GO) generate ./plugins/javascript
 	@touch $@
 
 test: build ## run every test, races included; installs what it needs on Debian

@@ -61,7 +61,7 @@ type site struct {
 	t       *testing.T
 	dir     string
 	console string
-	listen  string
+	listen  string // "": no plugin listens
 }
 
 // newSite writes a config. In it $CONSOLE, $LISTEN and $BIN stand for free
@@ -69,6 +69,9 @@ type site struct {
 func newSite(t *testing.T, config string) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), console: freeAddr(t), listen: freeAddr(t)}
+	if !strings.Contains(config, "$LISTEN") {
+		s.listen = ""
+	}
 	config = strings.NewReplacer("$CONSOLE", s.console, "$LISTEN", s.listen, "$BIN", binaries).Replace(config)
 	if err := os.WriteFile(s.path("wellhead.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -78,7 +81,16 @@ func newSite(t *testing.T, config string) *site {
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
-// start starts a host. It is killed at the test's end if it still runs then.
+// write puts a file beside the config.
+func (s *site) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// start starts a host and waits until its socket takes connections. It is killed
+// at the test's end if it still runs then.
 func (s *site) start() *hostProcess {
 	s.t.Helper()
 	p := &hostProcess{t: s.t, dir: s.dir, log: &syncBuffer{}}
@@ -94,6 +106,15 @@ func (s *site) start() *hostProcess {
 			s.t.Logf("the host's log:\n%s", tail(p.log.String(), 8<<10))
 		}
 	})
+	if s.listen != "" {
+		eventually(s.t, "the host binds "+s.listen, func() bool {
+			c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.listen)
+			if err != nil {
+				return false
+			}
+			return c.Close() == nil
+		})
+	}
 	return p
 }
 

@@ -172,18 +172,34 @@ func children(t *testing.T, pid int) []int {
 	}
 	var out []int
 	for _, name := range stats {
-		b, err := os.ReadFile(name)
+		child, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		if err != nil {
-			continue // it has ended
+			continue
 		}
-		// The name in parentheses may hold anything; what follows does not.
-		rest := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-		if len(rest) > 1 && rest[1] == strconv.Itoa(pid) && rest[0] != "Z" {
-			child, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-			if err == nil {
-				out = append(out, child)
-			}
+		if state, parent := processStat(child); parent == pid && state != "Z" {
+			out = append(out, child)
 		}
 	}
 	return out
+}
+
+// stateOf returns the letter that stands for a process's state; "": there is no
+// such process.
+func stateOf(pid int) string {
+	state, _ := processStat(pid)
+	return state
+}
+
+func processStat(pid int) (state string, parent int) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0 // it has ended
+	}
+	// The name in parentheses may hold anything; what follows does not.
+	rest := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(rest) < 2 {
+		return "", 0
+	}
+	parent, _ = strconv.Atoi(rest[1])
+	return rest[0], parent
 }
