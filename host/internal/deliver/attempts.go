@@ -254,11 +254,13 @@ func eachLine(path string, each func(Attempt) bool) error {
 		return err
 	}
 	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, maxAttemptFile)
+	for s.Scan() {
 		var n Attempt
 		if json.Unmarshal(s.Bytes(), &n) == nil && !each(n) {
-			break
+			return nil
 		}
 	}
-	return nil
+	return s.Err()
 }

@@ -83,12 +83,12 @@ func TestAttemptsAreBoundedInBytes(t *testing.T) {
 				return nil
 			}
 			e := failure(destination.Unavailable)
-			e.Code = string(make([]byte, 100<<10)) // written as \u0000: 600 KiB
+			e.Code = string(make([]byte, 40<<10)) // written as \u0000: 240 KiB
 			return e
 		}}
 		r := newRig(t, d).start()
 		defer r.stop()
-		for range 50 {
+		for range 70 {
 			r.journal.addEvents(1)
 			pass(time.Second)
 		}

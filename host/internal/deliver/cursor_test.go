@@ -290,3 +290,24 @@ func TestJournalErrorsAreWaitedOut(t *testing.T) {
 		}
 	})
 }
+
+func TestCursorThatWasSyncedIsLeftAloneUntilTheNextSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, &target{}).start()
+		defer r.stop()
+		pass(time.Second)
+		for n := range 9 { // the first is synced, the others come within 100 ms
+			r.journal.addEvents(1)
+			pass(10 * time.Millisecond)
+			b, err := os.ReadFile(filepath.Join(r.options.Dir, "cursor"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, position := range []string{"2.0", fmt.Sprintf("%d.0", n+2)} {
+				if !bytes.Contains(b, fmt.Appendf(nil, `"position":%q`, position)) {
+					t.Errorf("after %d events there is no cursor at %s", n+1, position)
+				}
+			}
+		}
+	})
+}

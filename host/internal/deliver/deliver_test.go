@@ -6,11 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // numbered are the message ids of the events from to below to.
 func numbered(from, to int) (ids []string) {

@@ -105,7 +105,7 @@ func (w *world) verdict(ids []string) error {
 }
 
 func TestWhateverADestinationAnswersEachEventEndsWhereItShould(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { checkSeed(t, seed) })
 		})
@@ -113,7 +113,7 @@ func TestWhateverADestinationAnswersEachEventEndsWhereItShould(t *testing.T) {
 }
 
 func checkSeed(t *testing.T, seed uint64) {
-	const events, tail = 300, 150
+	const events, tail = 150, 60
 	rng := rand.New(rand.NewPCG(seed, 1))
 	w := newWorld(t, seed, events)
 	d := &target{answer: w.send}
@@ -133,7 +133,7 @@ func checkSeed(t *testing.T, seed uint64) {
 		r.journal.addEvents(1)
 		pass(2 * time.Minute)
 	}
-	pass(24 * time.Hour)
+	pass(6 * time.Hour)
 	s := r.loop.Status()
 	r.stop()
 
