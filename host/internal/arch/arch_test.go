@@ -47,7 +47,7 @@ var law = map[string]room{
 	"host/internal/journal/dedup":       {imports: []string{"host/internal/event"}},
 	"host/internal/quarantine":          {imports: leaves},
 	"host/internal/route":               {imports: leaves},
-	"host/internal/deliver":             {imports: leaves},
+	"host/internal/deliver":             {imports: leaves, tests: []string{"host/internal/destination/file"}},
 	"host/internal/supervise":           {imports: slices.Concat(leaves, []string{"sdk/wire"})},
 	"host/internal/console":             {imports: leaves},
 	"host/internal/arch":                {},
