@@ -2,7 +2,6 @@ package dedup_test
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"syscall"
 	"testing"
@@ -24,7 +23,7 @@ type load struct {
 func newLoad(b *testing.B, ids int) *load {
 	ix, err := dedup.Open(b.TempDir(), dedup.Options{
 		Window: 24 * time.Hour, MaxIDs: 20_000_000,
-		Synced: func(context.Context, event.Position) error { return nil },
+		Synced: durable,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -32,7 +31,7 @@ func newLoad(b *testing.B, ids int) *load {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- ix.Run(ctx) }()
-	l := &load{B: b, ix: ix, at: time.Unix(1_700_000_000, 0)}
+	l := &load{B: b, ix: ix, at: begin}
 	l.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -46,13 +45,6 @@ func newLoad(b *testing.B, ids int) *load {
 		l.add()
 	}
 	return l
-}
-
-// key makes the nth of a run of keys, as spread as KeyOf's, for less.
-func key(n uint64) dedup.Key {
-	var id [8]byte
-	binary.BigEndian.PutUint64(id[:], n)
-	return dedup.KeyOf("website", string(id[:]))
 }
 
 func (l *load) add() {

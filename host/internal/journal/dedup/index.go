@@ -44,7 +44,7 @@ const (
 var (
 	// ErrStalled is Reserve's: slices cannot be written, and memory is full.
 	ErrStalled = errors.New("the dedup index cannot be written")
-	// ErrClosed is Reserve's and Run's after Close.
+	// ErrClosed is Reserve's after Close.
 	ErrClosed = errors.New("the dedup index is closed")
 )
 

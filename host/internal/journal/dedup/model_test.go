@@ -13,7 +13,17 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/journal/dedup"
 )
 
-var seed = flag.Uint64("seed", 0, "of the model tests; 0: a new one each time")
+var seedFlag = flag.Uint64("seed", 0, "of the tests that draw; 0: a new one each time")
+
+// newSeed returns the seed to draw with, and prints it.
+func newSeed(t *testing.T) uint64 {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-seed %d", seed)
+	return seed
+}
 
 // journal is what the index is to agree with: a list of events.
 type journal struct {
@@ -57,7 +67,7 @@ type model struct {
 }
 
 func newModel(t *testing.T, r *rand.Rand) *model {
-	m := &model{T: t, r: r, disk: newMemDisk(), at: time.Unix(1_700_000_000, 0), ticks: time.Unix(0, 0)}
+	m := &model{T: t, r: r, disk: newMemDisk(), at: begin, ticks: time.Unix(0, 0)}
 	m.o = dedup.Options{Window: 24 * time.Hour, MaxIDs: 16 * 1000, Synced: m.journal.sync}.WithTable(100)
 	m.open()
 	return m
@@ -206,10 +216,7 @@ func (m *model) step() string {
 }
 
 func TestAgreesWithTheJournalWhateverHappens(t *testing.T) {
-	first := *seed
-	if first == 0 {
-		first = uint64(time.Now().UnixNano())
-	}
+	first := newSeed(t)
 	rounds := 12
 	if testing.Short() {
 		rounds = 3

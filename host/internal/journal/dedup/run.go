@@ -2,15 +2,13 @@ package dedup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 )
 
 // Run writes slices, merges them and removes those that have expired, until ctx
-// ends or the index is closed. What fails is logged and tried again; the error
-// is ErrClosed or nil.
+// ends. What fails is logged and tried again: the error is always nil.
 func (x *Index) Run(ctx context.Context) error {
 	const first, longest = 100 * time.Millisecond, 10 * time.Second
 	pause := first
@@ -31,9 +29,6 @@ func (x *Index) Run(ctx context.Context) error {
 		err := x.work(ctx)
 		if ctx.Err() != nil {
 			return nil
-		}
-		if errors.Is(err, ErrClosed) {
-			return err
 		}
 		x.report(before, err)
 		before = err
@@ -202,10 +197,6 @@ func (x *Index) publish(s *slice, install func() bool) error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.closed {
-		_ = s.close()
-		return ErrClosed // the file may stay: it is whole, or the next Open drops it
-	}
 	if err == nil && install() {
 		return nil
 	}
