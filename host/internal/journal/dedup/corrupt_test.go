@@ -139,15 +139,15 @@ func TestOtherFilesAreLeftAlone(t *testing.T) {
 
 // Keys of one bucket are found however many there are.
 func TestUnevenKeysAreFound(t *testing.T) {
-	o := dedup.Options{Window: options().Window, MaxIDs: 160_000, Synced: durable}.WithTable(5000)
+	o := dedup.Options{Window: options().Window, MaxIDs: 48_000, Synced: durable}.WithTable(1500)
 	ix := open(t, newMemDisk(), o)
-	for n := 1; n <= 12_000; n++ {
+	for n := 1; n <= 4_000; n++ {
 		ix.Add(dedup.Skewed(uint64(n)), at(n), begin)
-		if n%1000 == 0 {
+		if n%500 == 0 {
 			must(t, ix.Work(t.Context()))
 		}
 	}
-	for n := 1; n <= 12_000; n++ {
+	for n := 1; n <= 4_000; n++ {
 		if pos, ok := ix.Has(dedup.Skewed(uint64(n))); !ok || pos != at(n) {
 			t.Fatalf("event %d: held %t at %s, want it at %s", n, ok, pos, at(n))
 		}

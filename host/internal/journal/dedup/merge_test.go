@@ -156,15 +156,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// With tables of the usual size: both full to the brim, then a merge of ten.
+// With tables of the usual size: both full to the brim, then merges.
 func TestMemoryIsAsSmallAsIsSaid(t *testing.T) {
-	ids := 1_500_000
-	if testing.Short() {
-		ids = 400_000
-	}
+	const ids = 400_000
 	d := newMemDisk()
 	full, peak := true, int64(0)
-	ix := open(t, d, dedup.Options{Window: day, MaxIDs: 20_000_000, Synced: durable})
+	ix := open(t, d, dedup.Options{Window: day, MaxIDs: 16 * 250_000, Synced: durable})
 	d.before = func(op, _ string) error {
 		st := ix.Stats()
 		peak = max(peak, st.Memory-ix.SliceMemory())

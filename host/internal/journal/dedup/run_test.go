@@ -213,7 +213,7 @@ func TestServesManyAtOnce(t *testing.T) {
 	ix, err := dedup.Open(dir, o)
 	must(t, err)
 	stop := start(t, ix)
-	const events = 60_000
+	const events = 40_000
 	var added atomic.Int64
 	var lookers sync.WaitGroup
 	for i := range 3 {
