@@ -19,8 +19,6 @@ type problem struct {
 	retryAfter int    // seconds; 0: none
 }
 
-func (p *problem) Error() string { return p.code + ": " + p.message }
-
 // failure is the body of an answer that is no 200, in the forms that all
 // clients read: meta.errors (customerio-node), code and message (the Python
 // clients).

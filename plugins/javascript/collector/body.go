@@ -27,8 +27,7 @@ type bodies struct {
 }
 
 // read returns the body, decompressed, and charges it to held as it arrives.
-// Its errors are *problem.
-func (b *bodies) read(w http.ResponseWriter, r *http.Request, limit int, held *share) ([]byte, error) {
+func (b *bodies) read(w http.ResponseWriter, r *http.Request, limit int, held *share) ([]byte, *problem) {
 	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
 	case "", "identity":
 		if r.ContentLength > int64(limit) {
@@ -44,7 +43,7 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, limit int, held *s
 	}
 }
 
-func (b *bodies) unzip(src io.Reader, limit int, held *share) ([]byte, error) {
+func (b *bodies) unzip(src io.Reader, limit int, held *share) ([]byte, *problem) {
 	z, _ := b.zippers.Get().(*gzip.Reader)
 	if z == nil {
 		z = new(gzip.Reader)
@@ -58,7 +57,7 @@ func (b *bodies) unzip(src io.Reader, limit int, held *share) ([]byte, error) {
 
 // readAll reads up to limit bytes. The buffer grows with what arrives, so that
 // a client holds no more memory than it has sent.
-func readAll(src io.Reader, limit, expected int, held *share) ([]byte, error) {
+func readAll(src io.Reader, limit, expected int, held *share) ([]byte, *problem) {
 	size := min(max(expected+1, 512), firstRead, limit+1)
 	if err := held.hold(size); err != nil {
 		return nil, bodyProblem(err, limit)

@@ -39,20 +39,16 @@ type endpoint struct {
 func (c *Collector) collect(w http.ResponseWriter, r *http.Request, to endpoint) {
 	q := &request{Collector: c, http: r, to: to, held: share{of: c.budget}}
 	defer q.held.release()
-	refused, err := q.take(w)
-	var p *problem
-	switch {
-	case err == nil:
+	refused, p := q.take(w)
+	if p == nil {
 		writeTaken(w, refused, r.Header.Get("X-Strict-Mode") == "1")
-	case r.Context().Err() != nil:
-		// Nobody is there to hear.
-	case errors.As(err, &p):
-		c.rejections.add(p, q.logger())
-		if p.retryAfter > 0 {
-			hideFromPage(w.Header(), r)
-		}
-		writeProblem(w, p)
+		return
 	}
+	c.rejections.add(p, q.logger())
+	if p.retryAfter > 0 {
+		hideFromPage(w.Header(), r)
+	}
+	writeProblem(w, p)
 }
 
 // request is one request of events while it is in hand.
@@ -71,33 +67,33 @@ func (q *request) logger() *slog.Logger {
 	return q.log
 }
 
-// take stores the events. Its errors are *problem, or the client's leaving.
-func (q *request) take(w http.ResponseWriter) ([]refusal, error) {
+// take stores the events, or says why it does not.
+func (q *request) take(w http.ResponseWriter) ([]refusal, *problem) {
 	// A wrong key in the header is found before the body takes any memory.
 	if key := headerKey(q.http); key != "" {
-		if err := q.authenticate(key); err != nil {
-			return nil, err
+		if p := q.authenticate(key); p != nil {
+			return nil, p
 		}
 	}
 	limit := q.maxRequest
 	if q.to.typ != "" {
 		limit = q.maxEvent
 	}
-	raw, err := q.bodies.read(w, q.http, limit, &q.held)
-	if err != nil {
-		return nil, err
+	raw, p := q.bodies.read(w, q.http, limit, &q.held)
+	if p != nil {
+		return nil, p
 	}
-	body, err := q.split(raw)
-	if err != nil {
-		return nil, err
+	body, p := q.split(raw)
+	if p != nil {
+		return nil, p
 	}
-	if err := q.admit(body, len(raw)); err != nil {
-		return nil, err
+	if p := q.admit(body, len(raw)); p != nil {
+		return nil, p
 	}
 	return q.emit(body)
 }
 
-func (q *request) authenticate(key string) error {
+func (q *request) authenticate(key string) *problem {
 	if key == "" {
 		return &problem{status: http.StatusUnauthorized, code: "no_key",
 			message: "the request has no API key: send it as the user of HTTP Basic, or as writeKey in the body"}
@@ -117,7 +113,7 @@ func (q *request) authenticate(key string) error {
 }
 
 // split splits the body, and finds the key in it where the header named none.
-func (q *request) split(raw []byte) (*payload.Body, error) {
+func (q *request) split(raw []byte) (*payload.Body, *problem) {
 	body, err := q.parse(raw)
 	if err != nil {
 		return nil, bodyFault(err)
@@ -153,7 +149,7 @@ func bodyFault(err error) *problem {
 }
 
 // admit refuses what would take too much, and takes the memory for the rest.
-func (q *request) admit(body *payload.Body, size int) error {
+func (q *request) admit(body *payload.Body, size int) *problem {
 	spread := size + body.Len()*body.Shared()
 	if most := q.stream.Limits().EventBytes; q.to.typ != "" && most > 0 && size > most {
 		return tooLarge(most)
@@ -170,7 +166,7 @@ func (q *request) admit(body *payload.Body, size int) error {
 
 // emit stores the events, part by part. Where a part is not stored the client
 // sends all of them again; those that were stored are known by their messageId.
-func (q *request) emit(body *payload.Body) ([]refusal, error) {
+func (q *request) emit(body *payload.Body) ([]refusal, *problem) {
 	from := payload.Origin{
 		IP:     q.proxies.client(q.http),
 		Client: q.to.short || q.http.Header.Get("Origin") != "",
@@ -243,7 +239,7 @@ func notStored(err error) *problem {
 		return p
 	case errors.As(err, &large):
 		return tooLarge(large.Allowed)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &problem{status: http.StatusServiceUnavailable, code: "no_verdict", retryAfter: 1,
 			message: "it is not known in time whether the events are stored: send them again"}
 	default:
