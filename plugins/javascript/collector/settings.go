@@ -27,7 +27,6 @@ func (c *Collector) settings(w http.ResponseWriter, r *http.Request) {
 			"Segment.io":                 api,
 			"Customer.io Data Pipelines": api,
 		},
-		Plan:          map[string]any{"track": map[string]any{"__default": map[string]any{"enabled": true, "integrations": struct{}{}}}},
 		RemotePlugins: []struct{}{},
 	})
 }
@@ -51,9 +50,7 @@ type librarySettings struct {
 	Metrics struct {
 		SampleRate int `json:"sampleRate"`
 	} `json:"metrics"`
-	Plan                      map[string]any `json:"plan"`
-	LegacyVideoPluginsEnabled bool           `json:"legacyVideoPluginsEnabled"`
-	RemotePlugins             []struct{}     `json:"remotePlugins"`
+	RemotePlugins []struct{} `json:"remotePlugins"`
 }
 
 // apiSettings say where events go.

@@ -3,6 +3,7 @@ package payload_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -131,6 +132,11 @@ func compare(t *testing.T, claim, event []byte, typ string) {
 	for _, m := range got {
 		if m.name == "writeKey" {
 			t.Fatalf("%s became %s: the write key is still there", claim, event)
+		}
+	}
+	for _, m := range got[at:] {
+		if !slices.Contains([]string{"type", "context", "integrations", "sentAt"}, m.name) {
+			t.Fatalf("%s became %s: %q came out of nothing", claim, event, m.name)
 		}
 	}
 }
