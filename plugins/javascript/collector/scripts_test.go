@@ -53,6 +53,17 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+func TestKeyCannotBreakOutOfTheScript(t *testing.T) {
+	h := newHost()
+	c := newCollector(t, h, withScripts, func(o *collector.Options) {
+		o.Find = func(string) (collector.Stream, error) { return h, nil }
+	})
+	got := text(t, call{method: http.MethodGet, path: "/analytics.js/v1/a%22b%5C/analytics.min.js"}.do(c))
+	if want := `segment("a\"b\\")`; got != want {
+		t.Fatalf("script %s, want %s", got, want)
+	}
+}
+
 func TestScriptIsCompressedAndKept(t *testing.T) {
 	c := newCollector(t, newHost(), withScripts)
 	get := call{method: http.MethodGet, path: segmentSnippet, headers: []string{"Accept-Encoding: br, gzip"}}

@@ -1,5 +1,7 @@
 package payload
 
+import "slices"
+
 // object is what a batch says once, for each of its events to get. It has
 // members only where it is a JSON object.
 type object struct {
@@ -58,8 +60,7 @@ func (o *object) missing(own []byte, r *reader) (gain, contextSeen) {
 		if o.raw != nil && o.raw[0] != '{' {
 			return gain{whole: o.raw, size: len(o.raw)}, o.context
 		}
-		g := gain{add: o.members, size: len(o.raw)}
-		return g, o.context
+		return gain{add: slices.Clip(o.members), size: len(o.raw)}, o.context
 	}
 	if own[0] != '{' {
 		return gain{}, contextSeen{}

@@ -69,6 +69,7 @@ func TestBatch(t *testing.T) {
 		{"may be empty", `{"batch":[],"writeKey":"K"}`, nil},
 		{"keeps the type of each event", `{"type":"x","batch":[{"type":"alias"},{}]}`, []string{`{"type":"alias"}`, `{}`}},
 		{"loses the write keys of its events", `{"writeKey":"K","batch":[{"writeKey":"K","a":1},{"a":2,"writeKey":"K"}]}`, []string{`{"a":1}`, `{"a":2}`}},
+		{"loses a write key in the middle", `{"batch":[{"a":1,"writeKey":"K","b":2, "c":3}]}`, []string{`{"a":1,"b":2, "c":3}`}},
 		{"gives its sentAt to events without one", `{"batch":[{"a":1},{"sentAt":"own"},{"sentAt":null}],"sentAt":"S"}`, []string{`{"a":1,"sentAt":"S"}`, `{"sentAt":"own"}`, `{"sentAt":"S"}`}},
 		{"gives no sentAt that is null", `{"batch":[{"a":1}],"sentAt":null}`, []string{`{"a":1}`}},
 		{"gives its context to events without one", `{"context":{"app":{"name":"x"}},"batch":[{},{"context":null},{"context":{}}]}`, []string{`{"context":{"app":{"name":"x"}}}`, `{"context":{"app":{"name":"x"}}}`, `{"context":{"app":{"name":"x"}}}`}},
@@ -133,11 +134,11 @@ func TestAddressOfClientAndContextOfBatch(t *testing.T) {
 		`{"context":{"b":2,"direct":true,"a":1,"ip":"203.0.113.9"}}`,
 		`{"context":{"direct":true,"a":1,"ip":"203.0.113.9"}}`,
 	})
-	b, err = payload.Batch([]byte(`{"context":{"ip":"192.0.2.1"},"batch":[{}]}`), 9)
+	b, err = payload.Batch([]byte(`{"context":{"ip":"192.0.2.1"},"batch":[{},{"context":{}}]}`), 9)
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, events(b, browser), []string{`{"context":{"ip":"192.0.2.1"}}`})
+	check(t, events(b, browser), []string{`{"context":{"ip":"192.0.2.1"}}`, `{"context":{"ip":"192.0.2.1"}}`})
 }
 
 func TestWriteKey(t *testing.T) {

@@ -3,7 +3,6 @@ package payload
 import (
 	"bytes"
 	"net/netip"
-	"slices"
 	"strconv"
 )
 
@@ -57,7 +56,6 @@ func (b *Body) changes(e *event, from Origin) changes {
 	}
 	canHold := c.context.whole == nil && (context == nil || context[0] == '{')
 	if canHold && from.IP.IsValid() && b.wantsIP(e, seen, from) {
-		c.context.add = slices.Clip(c.context.add) // it may be the batch's own
 		c.context.plus(strconv.AppendQuote([]byte(`"ip":`), from.IP.String()))
 	}
 	if c.context.size > 0 {
