@@ -53,6 +53,7 @@ var law = map[string]room{
 	"host/internal/arch":                {},
 
 	"host":              {imports: []string{"host/internal/", "sdk/wire", "schemas"}},
+	"host/bench":        {},
 	"host/cmd/wellhead": {imports: []string{"host", "host/internal/", "schemas"}, tests: []string{"sdk/wire"}},
 
 	"examples/hello":      {imports: []string{"sdk"}},
