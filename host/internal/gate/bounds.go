@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
 )
@@ -15,28 +14,46 @@ type bounds struct {
 	maxDepth    int  // of nested objects and arrays
 	maxNumber   int  // characters of a number
 	maxExponent int  // of a number, above or below 0
-	maxString   int  // bytes of a string, escapes as written
-	maxName     int  // bytes of a member's name, escapes as written
+	maxString   int  // bytes of a string or a name, escapes as written
+	maxValues   int  // of the whole text
+	maxPaths    int  // bytes of the paths of all values together
 	anyNames    bool // names are not compared
 }
 
 const (
-	// maxScanViolations and maxScanPaths bound what a hostile event can make
-	// the scanner remember: their number, and the bytes of their paths.
-	maxScanViolations = 1000
-	maxScanPaths      = 256 << 10
+	// maxKept is the most violations that the scanner remembers of a text.
+	maxKept = 1000
+	// maxPointer is the most bytes of a path in a violation. What would have a
+	// longer one is named by the nearest value above it.
+	maxPointer = 1 << 10
 )
 
 // violate remembers a violation of the value that is within depth objects and
 // arrays.
 func (s *scanner) violate(depth int, code, format string, args ...any) {
-	if len(s.violations) >= maxScanViolations-1 || s.spent > maxScanPaths {
+	if len(s.violations) >= maxKept-1 {
 		s.more++
 		return
 	}
-	v := event.Violation{Code: code, Path: s.pointer(depth), Message: fmt.Sprintf(format, args...)}
-	s.spent += len(v.Path)
-	s.violations = append(s.violations, v)
+	s.violations = append(s.violations, event.Violation{
+		Code: code, Path: s.pointer(depth), Message: fmt.Sprintf(format, args...),
+	})
+}
+
+// countValue holds the bounds of the whole text. A validator makes a path for
+// each value that it judges, and may make an error of each.
+func (s *scanner) countValue(depth int) {
+	s.values++
+	s.paths += s.path[depth].length
+	if s.crowded || s.values <= s.maxValues && s.paths <= s.maxPaths {
+		return
+	}
+	s.crowded = true
+	if s.values > s.maxValues {
+		s.violate(0, event.CodeTooLarge, "event of more than %d values", s.maxValues)
+	} else {
+		s.violate(0, event.CodeTooLarge, "event whose values have paths of more than %d bytes together", s.maxPaths)
+	}
 }
 
 // broken gives the violations that the scan found.
@@ -61,11 +78,14 @@ func (s *scanner) unsafe() bool {
 // pointer writes the path of the value that is within depth objects and arrays
 // as a JSON Pointer.
 func (s *scanner) pointer(depth int) string {
-	var b strings.Builder
+	var b []byte
 	for _, step := range s.path[1 : depth+1] {
-		b.WriteByte('/')
+		if step.length > maxPointer {
+			break
+		}
+		b = append(b, '/')
 		if step.index >= 0 {
-			b.WriteString(strconv.Itoa(step.index))
+			b = strconv.AppendInt(b, int64(step.index), 10)
 			continue
 		}
 		name := s.raw[step.start:step.end]
@@ -75,13 +95,13 @@ func (s *scanner) pointer(depth int) string {
 		for _, c := range name {
 			switch c {
 			case '~':
-				b.WriteString("~0")
+				b = append(b, "~0"...)
 			case '/':
-				b.WriteString("~1")
+				b = append(b, "~1"...)
 			default:
-				b.WriteByte(c)
+				b = append(b, c)
 			}
 		}
 	}
-	return b.String()
+	return string(b)
 }

@@ -56,11 +56,12 @@ func isRFC3339(s []byte) bool {
 // setTimes sets the event's own times: what the client called timestamp becomes
 // originalTimestamp, and timestamp what is right by the host's clock. It tells
 // whether sentAt was absurd.
-func (e *edits) setTimes(s *scanner, sentAt string, receivedAt time.Time) (absurd bool) {
+func (e *edits) setTimes(sentAt string, receivedAt time.Time) (absurd bool) {
+	s := e.scan
 	e.setTime(memberReceivedAt, receivedAt)
 	sent := []byte(sentAt)
 	if s.given(memberSentAt) {
-		sent = s.bytes(memberSentAt)
+		sent = s.value(memberSentAt)
 	} else if sentAt != "" {
 		e.setText(memberSentAt, sentAt)
 	}
@@ -68,7 +69,7 @@ func (e *edits) setTimes(s *scanner, sentAt string, receivedAt time.Time) (absur
 		e.setTime(memberTimestamp, receivedAt)
 		return false
 	}
-	own := s.bytes(memberTimestamp)
+	own := s.value(memberTimestamp)
 	e.setRaw(memberOriginalTimestamp, memberTimestamp)
 	timestamp, ok := schema.ParseTimestamp(own)
 	if !ok {

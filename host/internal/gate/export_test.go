@@ -7,6 +7,6 @@ type Scanner struct{ scanner scanner }
 
 // Scan tells why raw is not JSON, and which bounds it breaks.
 func (s *Scanner) Scan(raw []byte) (fault string, broken []event.Violation) {
-	s.scanner.scan(raw, bounds{maxDepth: 64, maxNumber: 400, maxExponent: 400, maxString: 256 << 10, maxName: 1 << 10})
+	s.scanner.scan(raw, bounds{maxDepth: 64, maxNumber: 400, maxExponent: 400, maxString: 256 << 10, maxValues: 100_000, maxPaths: 16 << 20})
 	return s.scanner.fault, s.scanner.broken()
 }

@@ -26,8 +26,9 @@ type Options struct {
 	MaxDepth    int // of nested objects and arrays; 64
 	MaxNumber   int // characters of a number; 400
 	MaxExponent int // of a number, above or below 0; 400: a double's are all within
-	MaxString   int // bytes of a string, escapes as written; 256 KiB
-	MaxName     int // bytes of a member's name, escapes as written; 1 KiB
+	MaxString   int // bytes of a string or a name, escapes as written; 256 KiB
+	MaxValues   int // of a claim, at any depth; 100,000
+	MaxPaths    int // bytes of the paths of all its values together; 16 MiB
 	// NewID makes the messageId of an event that has none: a UUID of version 7.
 	NewID func() string
 }
@@ -38,6 +39,7 @@ type Gate struct {
 	bounds     bounds
 	checkers   map[event.Type]Checker // by type; the empty one: any
 	workspaces sync.Pool
+	crowd      sync.Mutex // held while an event of many values is checked
 
 	mu     sync.Mutex
 	counts map[event.SourceID]*counters
@@ -55,7 +57,7 @@ func New(o Options) (*Gate, error) {
 		value  int
 	}{
 		{&o.MaxEvent, 1 << 20}, {&o.MaxDepth, 64}, {&o.MaxNumber, 400}, {&o.MaxExponent, 400},
-		{&o.MaxString, 256 << 10}, {&o.MaxName, 1 << 10},
+		{&o.MaxString, 256 << 10}, {&o.MaxValues, 100_000}, {&o.MaxPaths, 16 << 20},
 	} {
 		if *d.option == 0 {
 			*d.option = d.value
@@ -68,7 +70,7 @@ func New(o Options) (*Gate, error) {
 		options: o,
 		bounds: bounds{
 			maxDepth: o.MaxDepth, maxNumber: o.MaxNumber, maxExponent: o.MaxExponent,
-			maxString: o.MaxString, maxName: o.MaxName,
+			maxString: o.MaxString, maxValues: o.MaxValues, maxPaths: o.MaxPaths,
 		},
 		checkers:   checkers,
 		workspaces: sync.Pool{New: func() any { return new(workspace) }},

@@ -170,7 +170,7 @@ func limits(t *testing.T, text string) gate.Options {
 	var o gate.Options
 	settings := map[string]*int{
 		"event": &o.MaxEvent, "depth": &o.MaxDepth, "number": &o.MaxNumber, "exponent": &o.MaxExponent,
-		"string": &o.MaxString, "name": &o.MaxName,
+		"string": &o.MaxString, "values": &o.MaxValues, "paths": &o.MaxPaths,
 	}
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")

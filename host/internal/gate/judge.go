@@ -14,6 +14,10 @@ import (
 // oversizeKept is how much of a claim over the limit a refusal keeps.
 const oversizeKept = 64 << 10
 
+// manyValues is from how many values on events are checked one at a time: a
+// hostile one of the largest can take 100 MB meanwhile.
+const manyValues = 5000
+
 // maxKeptID and maxKeptTime bound, in bytes, what a refusal repeats of a claim
 // outside of it.
 const (
@@ -30,14 +34,14 @@ type judgement struct {
 	in         *Input
 	work       *workspace
 	receivedAt time.Time
-	kind       event.Type
+	call       event.Type        // empty: unknown
 	broken     []event.Violation // of bounds and the common spec: always refuses
 	planned    []event.Violation // of the tracking plan: as the source wishes
 }
 
 func (j *judgement) run() Result {
-	if max := j.source.gate.options.MaxEvent; len(j.in.Claim) > max {
-		return j.refuseOversize(max)
+	if limit := j.source.gate.options.MaxEvent; len(j.in.Claim) > limit {
+		return j.refuseOversize(limit)
 	}
 	j.judge()
 	switch {
@@ -72,10 +76,14 @@ func (j *judgement) judge() {
 	if s.unsafe() {
 		return
 	}
-	doc := &Document{Raw: s.raw[s.begin:s.finish]}
-	j.broken = append(j.broken, j.source.gate.checkers[j.kind].Check(doc)...)
+	if s.values > manyValues {
+		j.source.gate.crowd.Lock()
+		defer j.source.gate.crowd.Unlock()
+	}
+	doc := &Document{Raw: s.raw[s.begin:s.end]}
+	j.broken = append(j.broken, j.source.gate.checkers[j.call].Check(doc)...)
 	if known && j.source.plan != nil {
-		j.planned = j.source.plan.check(j.kind, s, doc)
+		j.planned = j.source.plan.check(j.call, s, doc)
 	}
 }
 
@@ -83,10 +91,10 @@ func (j *judgement) judge() {
 func (j *judgement) judgeType(s *scanner) (known bool) {
 	m := s.members[memberType]
 	if m.kind == text {
-		name := s.bytes(memberType)
+		name := s.value(memberType)
 		for _, t := range event.Types {
 			if string(name) == string(t) {
-				j.kind = t
+				j.call = t
 				return true
 			}
 		}
@@ -96,7 +104,7 @@ func (j *judgement) judgeType(s *scanner) (known bool) {
 	case absent:
 		v.Message = "type is missing"
 	case text:
-		v.Message = fmt.Sprintf("type %.100q is none of identify, track, page, screen, group, alias", s.bytes(memberType))
+		v.Message = fmt.Sprintf("type %.100q is none of identify, track, page, screen, group, alias", s.value(memberType))
 	default:
 		v.Message = fmt.Sprintf("type is %v; it must be a string", m.kind)
 	}
@@ -110,9 +118,9 @@ func (j *judgement) judgeIDs(s *scanner) {
 	switch {
 	case s.filled(memberUserID), s.filled(memberAnonymousID):
 		return
-	case (j.kind == event.Group || j.kind == event.Track) && s.filled(memberGroupID):
+	case (j.call == event.Group || j.call == event.Track) && s.filled(memberGroupID):
 		return
-	case j.kind == event.Alias && s.filled(memberPreviousID):
+	case j.call == event.Alias && s.filled(memberPreviousID):
 		return
 	case s.members[memberUserID].kind == text && s.members[memberTraitsEmail].kind == text && s.filled(memberTraitsEmail):
 		return // as at Customer.io: the email is the id
@@ -130,7 +138,7 @@ func (j *judgement) accept() Result {
 	if !own {
 		e.setText(memberMessageID, id)
 	}
-	if e.setTimes(s, j.in.SentAt, j.receivedAt) {
+	if e.setTimes(j.in.SentAt, j.receivedAt) {
 		j.source.counts.absurd.Add(1)
 	}
 	e.set(memberSourceID, func(to []byte) []byte { return append(to, j.source.quoted...) })
@@ -141,7 +149,7 @@ func (j *judgement) accept() Result {
 	j.source.counts.accepted.Add(1)
 	return Result{Envelope: event.Envelope{
 		Source:     j.source.id,
-		Type:       j.kind,
+		Type:       j.call,
 		MessageID:  id,
 		ReceivedAt: j.receivedAt,
 		JSON:       e.apply(),
@@ -156,9 +164,9 @@ func (j *judgement) messageID() (id string, own bool) {
 	if s.filled(memberMessageID) {
 		switch s.members[memberMessageID].kind {
 		case text:
-			return string(s.bytes(memberMessageID)), true
+			return string(s.value(memberMessageID)), true
 		case number:
-			return string(s.bytes(memberMessageID)), false
+			return string(s.value(memberMessageID)), false
 		}
 	}
 	if j.in.MessageID != "" {
@@ -185,7 +193,7 @@ func (j *judgement) refuse(action Action) Result {
 		id, _ := j.messageID()
 		r.MessageID = clip(id, maxKeptID)
 		if s.members[memberSentAt].kind == text {
-			r.SentAt = clip(string(s.bytes(memberSentAt)), maxKeptTime)
+			r.SentAt = clip(string(s.value(memberSentAt)), maxKeptTime)
 		}
 	}
 	j.source.counts.refuse(all[0].Code, action)
@@ -194,9 +202,9 @@ func (j *judgement) refuse(action Action) Result {
 
 // refuseOversize refuses a claim over the limit. It is read only for what names
 // it.
-func (j *judgement) refuseOversize(max int) Result {
+func (j *judgement) refuseOversize(limit int) Result {
 	j.broken = []event.Violation{{
-		Code: event.CodeTooLarge, Message: fmt.Sprintf("event of %d bytes; at most %d are allowed", len(j.in.Claim), max),
+		Code: event.CodeTooLarge, Message: fmt.Sprintf("event of %d bytes; at most %d are allowed", len(j.in.Claim), limit),
 	}}
 	b := j.source.gate.bounds
 	b.anyNames = true // to remember them all could take more memory than the claim
@@ -211,7 +219,7 @@ func deliverable(vs []event.Violation) []byte {
 	if len(vs) > maxDelivered {
 		more := len(vs) - (maxDelivered - 1)
 		vs = append(vs[:maxDelivered-1:maxDelivered-1], event.Violation{
-			Code: event.CodePlan, Message: fmt.Sprintf("and %d more violations", more),
+			Code: event.CodePlan, Message: fmt.Sprintf("and at least %d more violations", more),
 		})
 	}
 	return asJSON(vs)
@@ -222,13 +230,13 @@ func hashOf(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// clip cuts s to at most max bytes, never within a character.
-func clip(s string, max int) string {
-	if len(s) <= max {
+// clip cuts s to at most limit bytes, never within a character.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
 		return s
 	}
-	for !utf8.RuneStart(s[max]) {
-		max--
+	for !utf8.RuneStart(s[limit]) {
+		limit--
 	}
-	return s[:max]
+	return s[:limit]
 }

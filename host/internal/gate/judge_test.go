@@ -152,7 +152,7 @@ func TestManyDeliveredViolationsAreBounded(t *testing.T) {
 	if err := json.Unmarshal(r.Envelope.JSON, &got); err != nil {
 		t.Fatal(err)
 	}
-	if vs := got.Context.Violations; len(vs) != 100 || vs[99].Message != "and 401 more violations" {
+	if vs := got.Context.Violations; len(vs) != 100 || vs[99].Message != "and at least 401 more violations" {
 		t.Errorf("%d violations, the last %+v", len(vs), vs[len(vs)-1])
 	}
 }
@@ -264,6 +264,9 @@ func FuzzJudge(f *testing.F) {
 			holdsSplice(t, claim, r.Envelope.JSON)
 			if r.Envelope.MessageID == "" || !slices.Contains(event.Types, r.Envelope.Type) {
 				t.Errorf("%+v", r.Envelope)
+			}
+			if len(r.Envelope.JSON) > 1<<16 {
+				return // what was added makes it too large
 			}
 			again := plain.Judge(gate.Input{Claim: r.Envelope.JSON}, received)
 			if again.Refusal != nil {

@@ -1,5 +1,30 @@
 package gate
 
+// kind is what a JSON value is. The zero kind is a value that is not there.
+type kind uint8
+
+const (
+	absent kind = iota
+	null
+	boolean
+	number
+	text
+	object
+	array
+)
+
+func (k kind) String() string {
+	return [...]string{"nothing", "null", "a boolean", "a number", "a string", "an object", "an array"}[k]
+}
+
+// member is where a value of interest is: raw[start:end]. Of a string that is
+// without its quotes.
+type member struct {
+	start, end int
+	kind       kind
+	escaped    bool // a string that has escapes
+}
+
 // memberID is a member of an event that the gate reads or writes itself.
 type memberID uint8
 
@@ -82,9 +107,9 @@ func (s *scanner) filled(id memberID) bool {
 	return m.kind > null && (m.kind != text || m.end > m.start)
 }
 
-// bytes gives a member's value as it stands in the text; of a string what is
+// value gives a member's value as it stands in the text; of a string what is
 // between its quotes, unescaped.
-func (s *scanner) bytes(id memberID) []byte {
+func (s *scanner) value(id memberID) []byte {
 	m := s.members[id]
 	value := s.raw[m.start:m.end]
 	if m.escaped {

@@ -22,7 +22,7 @@ func (p *Plan) check(t event.Type, s *scanner, doc *Document) []event.Violation 
 		if s.members[memberEvent].kind != text {
 			return nil // the common schema has refused it
 		}
-		name := s.bytes(memberEvent)
+		name := s.value(memberEvent)
 		planned := false
 		if c, planned = p.events[string(name)]; !planned && p.refuseUnplanned {
 			return []event.Violation{{

@@ -10,68 +10,48 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/event"
 )
 
-// kind is what a JSON value is. The zero kind is a value that is not there.
-type kind uint8
-
-const (
-	absent kind = iota
-	null
-	boolean
-	number
-	text
-	object
-	array
-)
-
-func (k kind) String() string {
-	return [...]string{"nothing", "null", "a boolean", "a number", "a string", "an object", "an array"}[k]
-}
-
-// member is where a value of interest is: raw[start:end]. Of a string that is
-// without its quotes.
-type member struct {
-	start, end int
-	kind       kind
-	escaped    bool // a string that has escapes
-}
-
 // scanner reads one JSON text in one pass. It is used again for the next one
 // and then allocates nothing, as long as nothing is wrong.
 type scanner struct {
 	bounds
-	raw     []byte
-	pos     int
-	members [memberCount]member
-	path    []step // of the value at pos; as long as the depth bound
-	names   nameSet
-	objects uint32 // opened so far: each has its own names
-	lines   bool   // a line break between tokens was seen
-	begin   int    // of the whole value, without the space around it
-	finish  int    // after it
-	top     memberID
-
-	violations []event.Violation
-	spent      int    // bytes of the violations' paths
-	more       int    // violations that were not kept
-	fault      string // why raw is not JSON; empty: it is
-	deep       bool   // stopped at the depth bound
+	raw   []byte
+	path  []step // of the value at pos
+	names nameSet
+	reading
 }
 
-// step is one token of the path: a name where end is set, and else an index.
+// reading is what the scanner knows of the text.
+type reading struct {
+	pos        int
+	begin, end int  // of the value, without the space around it
+	lines      bool // a line break between tokens was seen
+	members    [memberCount]member
+	top        memberID // the event's own member that is being read
+	objects    uint32   // begun so far: each has its own names
+	values     int      // begun so far
+	paths      int      // bytes of their paths together
+	crowded    bool     // too many of either
+
+	fault      string // why the text is not JSON; empty: it is
+	deep       bool   // stopped at the depth bound
+	violations []event.Violation
+	more       int // violations that were not kept
+}
+
+// step is one token of the path: the index of an item, or -1 and where a name
+// is.
 type step struct {
+	index      int
 	start, end int
 	escaped    bool
-	index      int
+	length     int // bytes of the path up to here
 }
 
 // scan reads raw and tells what kind of value it is. Where fault or deep is set
 // afterwards, the scan stopped and what was found is incomplete.
 func (s *scanner) scan(raw []byte, b bounds) kind {
-	s.bounds, s.raw, s.pos = b, raw, 0
-	s.members, s.begin, s.finish = [memberCount]member{}, 0, 0
+	s.bounds, s.raw, s.reading = b, raw, reading{}
 	s.names.reset(raw)
-	s.objects, s.lines, s.top = 0, false, none
-	s.violations, s.spent, s.more, s.fault, s.deep = nil, 0, 0, "", false
 	if len(s.path) < b.maxDepth+1 {
 		s.path = make([]step, b.maxDepth+1)
 	}
@@ -85,7 +65,7 @@ func (s *scanner) scan(raw []byte, b bounds) kind {
 	if !ok {
 		return absent
 	}
-	s.finish = s.pos
+	s.end = s.pos
 	s.skipSpace()
 	if s.pos < len(raw) {
 		s.fail("there is more after the value")
@@ -128,6 +108,7 @@ func (s *scanner) readValue(depth int) (kind, bool) {
 	if s.pos >= len(s.raw) {
 		return absent, s.unexpected("before a value")
 	}
+	s.countValue(depth)
 	switch c := s.raw[s.pos]; c {
 	case '"':
 		start := s.pos + 1
@@ -185,7 +166,7 @@ func (s *scanner) readArray(depth int) bool {
 		return true
 	}
 	for i := 0; ; i++ {
-		s.path[depth] = step{index: i}
+		s.path[depth] = step{index: i, length: s.path[depth-1].length + len("/0")}
 		if _, ok := s.readValue(depth); !ok {
 			return false
 		}
@@ -260,15 +241,17 @@ func (s *scanner) readName(depth int, id uint32) (memberID, bool) {
 		return none, false
 	}
 	end := s.pos - 1
-	s.path[depth] = step{start: start, end: end, escaped: escaped, index: -1}
+	s.path[depth] = step{
+		start: start, end: end, escaped: escaped, index: -1, length: s.path[depth-1].length + len("/") + end - start,
+	}
 	name := s.raw[start:end]
 	if escaped {
 		name = s.names.unescape(name)
 	}
-	if end-start > s.maxName {
-		s.violate(depth-1, event.CodeStringLength, "name of %d bytes; at most %d are allowed", end-start, s.maxName)
+	if end-start > s.maxString {
+		s.violate(depth-1, event.CodeStringLength, "name of %d bytes; at most %d are allowed", end-start, s.maxString)
 	} else if !s.anyNames && !s.names.add(id, name, escaped, start) {
-		s.violate(depth, event.CodeDuplicateKey, "member %q is there twice", name)
+		s.violate(depth, event.CodeDuplicateKey, "member %.100q is there twice", name)
 	}
 	at := none
 	switch depth {

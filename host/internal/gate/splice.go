@@ -11,8 +11,6 @@ import (
 // client wrote it, byte by byte.
 type edits struct {
 	scan    *scanner
-	start   int // of the event's object in the scanned text
-	end     int // after it
 	list    []edit
 	scratch []byte // the texts of the edits
 }
@@ -37,7 +35,7 @@ var names = [memberCount]string{
 
 // reset makes e the edits of the text that s has scanned.
 func (e *edits) reset(s *scanner) {
-	e.scan, e.start, e.end = s, s.begin, s.finish
+	e.scan = s
 	e.list, e.scratch = e.list[:0], e.scratch[:0]
 }
 
@@ -45,7 +43,7 @@ func (e *edits) reset(s *scanner) {
 // sent the member, and else at the end of the event.
 func (e *edits) set(id memberID, write func(to []byte) []byte) {
 	from := len(e.scratch)
-	start, end := e.end-1, e.end-1
+	start, end := e.scan.end-1, e.scan.end-1
 	if m := e.scan.members[id]; m.kind != absent {
 		start, end = m.whole()
 	} else {
@@ -97,14 +95,14 @@ func (e *edits) setViolations(list []byte) {
 func (e *edits) apply() []byte {
 	slices.SortStableFunc(e.list, func(a, b edit) int { return a.start - b.start })
 	raw := e.scan.raw
-	out := make([]byte, 0, e.end-e.start+len(e.scratch))
-	at := e.start
+	out := make([]byte, 0, e.scan.end-e.scan.begin+len(e.scratch))
+	at := e.scan.begin
 	for _, edit := range e.list {
 		out = append(out, raw[at:edit.start]...)
 		out = append(out, e.scratch[edit.from:edit.to]...)
 		at = edit.end
 	}
-	out = append(out, raw[at:e.end]...)
+	out = append(out, raw[at:e.scan.end]...)
 	if e.scan.lines {
 		// A string cannot hold a line break, so these are between tokens.
 		for i, c := range out {

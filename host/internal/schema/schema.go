@@ -88,7 +88,7 @@ func (s *Schema) Check(doc any) []event.Violation {
 	if !errors.As(err, &invalid) {
 		return []event.Violation{{Code: event.CodeSchema, Message: clip(err.Error()), Schema: s.name()}}
 	}
-	return bounded(sorted(s.leaves(nil, invalid)))
+	return s.violations(invalid)
 }
 
 // CheckJSON is Check for a document that is not decoded yet. The error tells

@@ -22,6 +22,7 @@ var files = fstest.MapFS{
 	"deep/order.json": {Data: []byte(`{"properties": {"total": {"$ref": "../money.json#/$defs/amount"}}}`)},
 	"typo.json":       {Data: []byte(`{"type": "strin"}`)},
 	"syntax.json":     {Data: []byte("{\n\"type\": ,\n}")},
+	"with space.json": {Data: []byte(`{"$ref": "money.json#/$defs/amount"}`)},
 	"away.json":       {Data: []byte(`{"items": {"$ref": "https://example.com/x.json"}}`)},
 }
 
@@ -198,6 +199,19 @@ func TestMessagesAreBounded(t *testing.T) {
 	}
 }
 
+func TestPathsAreBounded(t *testing.T) {
+	s := compile(t, `{"additionalProperties": {"$ref": "#"}, "items": {"$ref": "#"}, "type": ["object", "array"]}`)
+	name := strings.Repeat("n", 400)
+	for doc, want := range map[string]string{
+		`{"` + name + `": {"` + name + `": {"` + name + `": 1}}}`: "/" + name + "/" + name,
+		`{"` + strings.Repeat("n", 2000) + `": [1]}`:              "",
+	} {
+		if found := check(t, s, doc); len(found) != 1 || found[0].Path != want {
+			t.Errorf("%s: %+v", doc, found)
+		}
+	}
+}
+
 func TestCompileTellsAllProblemsWithTheirPlace(t *testing.T) {
 	tests := []struct {
 		name, schema string
@@ -260,6 +274,8 @@ func TestReferencesFindFiles(t *testing.T) {
 	for _, text := range []string{
 		`{"properties": {"total": {"$ref": "money.json#/$defs/amount"}}}`,
 		`{"$ref": "deep/order.json"}`,
+		`{"properties": {"total": {"$ref": "with%20space.json"}}}`,
+		`{"properties": {"total": {"$ref": "with space.json"}}}`,
 		`{"$id": "https://example.com/s/order.json", "properties": {"total": {"$ref": "money.json#/$defs/amount"}}}`,
 		`{"$id": "https://example.com/s/order.json", "$ref": "https://example.com/s/deep/order.json"}`,
 	} {

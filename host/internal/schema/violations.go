@@ -15,34 +15,72 @@ import (
 )
 
 const (
-	// maxViolations is the most that Check returns; the last one then says how
-	// many more there are.
+	// maxViolations is the most that Check returns, the last of which then says
+	// how many more there are. Alternatives count once.
 	maxViolations = 1000
 	// maxMessage is the most bytes of a message: messages quote the document.
 	maxMessage = 512
+	// maxPath is the most bytes of a violation's path. What would have a longer
+	// one is named by the nearest value above it.
+	maxPath = 1 << 10
 	// falseSchema is what the library says where a schema is false.
 	falseSchema = "not allowed"
 )
 
-// leaves appends the violations that caused ve.
-func (s *Schema) leaves(to []event.Violation, ve *jsonschema.ValidationError) []event.Violation {
-	switch {
-	case ve.Message == "anyOf failed" || ve.Message == "oneOf failed":
-		return append(to, s.alternatives(ve)...)
-	case len(ve.Causes) == 0 || strings.HasSuffix(ve.KeywordLocation, "/minContains"):
-		return append(to, s.violation(ve))
+// violations makes violations of what the library found. Of very many only
+// those that are kept are made: they cost far more than what they are made of.
+func (s *Schema) violations(ve *jsonschema.ValidationError) []event.Violation {
+	found := leaves(nil, ve)
+	more := 0
+	if len(found) > maxViolations {
+		slices.SortFunc(found, func(a, b *jsonschema.ValidationError) int {
+			return cmp.Or(cmp.Compare(a.InstanceLocation, b.InstanceLocation),
+				cmp.Compare(a.AbsoluteKeywordLocation, b.AbsoluteKeywordLocation), cmp.Compare(a.Message, b.Message))
+		})
+		more = len(found) - (maxViolations - 1)
+		found = found[:maxViolations-1]
+	}
+	vs := s.convert(found)
+	if more > 0 {
+		vs = append(vs, event.Violation{Code: event.CodeSchema, Message: fmt.Sprintf("and %d more violations", more)})
+	}
+	return vs
+}
+
+// leaves appends the errors that have no cause of use to a reader, and those of
+// alternatives, whose causes are judged together.
+func leaves(to []*jsonschema.ValidationError, ve *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	if len(ve.Causes) == 0 || isAlternatives(ve) || strings.HasSuffix(ve.KeywordLocation, "/minContains") {
+		return append(to, ve)
 	}
 	for _, cause := range ve.Causes {
-		to = s.leaves(to, cause)
+		to = leaves(to, cause)
 	}
 	return to
+}
+
+func isAlternatives(ve *jsonschema.ValidationError) bool {
+	return ve.Message == "anyOf failed" || ve.Message == "oneOf failed"
+}
+
+// convert makes violations of leaves.
+func (s *Schema) convert(found []*jsonschema.ValidationError) []event.Violation {
+	vs := make([]event.Violation, 0, len(found))
+	for _, ve := range found {
+		if isAlternatives(ve) {
+			vs = append(vs, s.alternatives(ve)...)
+		} else {
+			vs = append(vs, s.violation(ve))
+		}
+	}
+	return sorted(vs)
 }
 
 func (s *Schema) violation(ve *jsonschema.ValidationError) event.Violation {
 	name, pointer := s.locate(ve.AbsoluteKeywordLocation)
 	return event.Violation{
 		Code:    event.CodeSchema,
-		Path:    unescapeURL(ve.InstanceLocation),
+		Path:    clipPath(unescapeURL(ve.InstanceLocation)),
 		Keyword: keywordAt(pointer, ve.Message == falseSchema),
 		Message: message(ve),
 		Schema:  name,
@@ -56,7 +94,7 @@ func (s *Schema) alternatives(ve *jsonschema.ValidationError) []event.Violation 
 	whole := s.violation(ve)
 	var meant, all [][]event.Violation
 	for _, branch := range ve.Causes {
-		found := sorted(s.leaves(nil, branch))
+		found := s.convert(leaves(nil, branch))
 		all = append(all, found)
 		if !slices.ContainsFunc(found, func(v event.Violation) bool { return tellsApart(v, whole.Path) }) {
 			meant = append(meant, found)
@@ -221,20 +259,6 @@ func sorted(vs []event.Violation) []event.Violation {
 	return slices.Compact(vs)
 }
 
-// bounded keeps at most maxViolations, the last of which then tells of the rest.
-func bounded(vs []event.Violation) []event.Violation {
-	if len(vs) <= maxViolations {
-		return vs
-	}
-	more := len(vs) - (maxViolations - 1)
-	vs = vs[:maxViolations]
-	vs[maxViolations-1] = event.Violation{
-		Code:    event.CodeSchema,
-		Message: fmt.Sprintf("and %d more violations", more),
-	}
-	return vs
-}
-
 // clip cuts a message to maxMessage bytes, never within a character.
 func clip(s string) string {
 	if len(s) <= maxMessage {
@@ -245,6 +269,14 @@ func clip(s string) string {
 		cut--
 	}
 	return s[:cut] + "…"
+}
+
+// clipPath cuts a path to maxPath bytes, before a token.
+func clipPath(path string) string {
+	if len(path) <= maxPath {
+		return path
+	}
+	return path[:strings.LastIndexByte(path[:maxPath+1], '/')]
 }
 
 // unescapeURL undoes the percent-encoding that the library adds to a JSON
