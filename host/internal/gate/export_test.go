@@ -10,3 +10,6 @@ func (s *Scanner) Scan(raw []byte) (fault string, broken []event.Violation) {
 	s.scanner.scan(raw, bounds{maxDepth: 64, maxNumber: 400, maxExponent: 400, maxString: 256 << 10, maxValues: 100_000, maxPaths: 16 << 20})
 	return s.scanner.fault, s.scanner.broken()
 }
+
+// SetChecker replaces the checker of a type's published schema.
+func (g *Gate) SetChecker(t event.Type, c Checker) { g.checkers[t] = c }

@@ -39,7 +39,7 @@ type Gate struct {
 	bounds     bounds
 	checkers   map[event.Type]Checker // by type; the empty one: any
 	workspaces sync.Pool
-	crowd      sync.Mutex // held while an event of many values is checked
+	crowd      chan struct{} // taken while an event of many values is checked
 
 	mu     sync.Mutex
 	counts map[event.SourceID]*counters
@@ -73,6 +73,7 @@ func New(o Options) (*Gate, error) {
 			maxString: o.MaxString, maxValues: o.MaxValues, maxPaths: o.MaxPaths,
 		},
 		checkers:   checkers,
+		crowd:      make(chan struct{}, 1),
 		workspaces: sync.Pool{New: func() any { return new(workspace) }},
 		counts:     make(map[event.SourceID]*counters),
 	}, nil

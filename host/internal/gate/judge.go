@@ -77,8 +77,8 @@ func (j *judgement) judge() {
 		return
 	}
 	if s.values > manyValues {
-		j.source.gate.crowd.Lock()
-		defer j.source.gate.crowd.Unlock()
+		j.source.gate.crowd <- struct{}{}
+		defer func() { <-j.source.gate.crowd }()
 	}
 	doc := &Document{Raw: s.raw[s.begin:s.end]}
 	j.broken = append(j.broken, j.source.gate.checkers[j.call].Check(doc)...)

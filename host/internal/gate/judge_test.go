@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -82,6 +84,22 @@ func TestOversizeClaimKeepsItsBeginningAndHash(t *testing.T) {
 	}
 	if r.MessageID != "m" || r.SentAt != "2026-11-24T05:00:00Z" || len(r.Violations) != 1 || r.Violations[0].Code != event.CodeTooLarge {
 		t.Errorf("%+v", r.Violations)
+	}
+}
+
+func TestOversizeClaimTakesLittleMemory(t *testing.T) {
+	s := newGate(t, gate.Options{MaxEvent: 1000}).Source(gate.SourceOptions{ID: "website"})
+	var b strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&b, `,"%x":0`, i)
+	}
+	claim := event.Claim(`{"type":"page"` + b.String() + `}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	s.Judge(gate.Input{Claim: claim}, received)
+	runtime.ReadMemStats(&after)
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 1<<20 {
+		t.Errorf("%d bytes for a claim of %d", taken, len(claim))
 	}
 }
 
@@ -180,6 +198,55 @@ func TestSourcesJudgeAtOnce(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// slowChecker takes its time for the events that it is told of.
+type slowChecker struct {
+	began chan string
+	end   chan struct{}
+}
+
+func (c slowChecker) Check(doc *gate.Document) []event.Violation {
+	c.began <- string(doc.Raw[:20])
+	<-c.end
+	return nil
+}
+
+// TestEventsOfManyValuesAreCheckedOneAtATime holds that large events do not
+// take their memory together, and that others do not wait for them.
+func TestEventsOfManyValuesAreCheckedOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t, gate.Options{})
+		checker := slowChecker{began: make(chan string, 10), end: make(chan struct{})}
+		g.SetChecker(event.Page, checker)
+		s := g.Source(gate.SourceOptions{ID: "website"})
+		var wait sync.WaitGroup
+		judge := func(claim string) {
+			wait.Go(func() {
+				if r := s.Judge(gate.Input{Claim: event.Claim(claim)}, received); r.Refusal != nil {
+					t.Errorf("%+v", r.Refusal)
+				}
+			})
+		}
+		large := `{"type":"page","userId":"u","x":[` + strings.Repeat("0,", 6000) + `0]}`
+		judge(large)
+		judge(large)
+		judge(large)
+		synctest.Wait()
+		if n := len(checker.began); n != 1 {
+			t.Errorf("%d large events are checked at once", n)
+		}
+		judge(`{"type":"page","userId":"u"}`)
+		synctest.Wait()
+		if n := len(checker.began); n != 2 {
+			t.Errorf("a small event waits for a large one")
+		}
+		close(checker.end)
+		wait.Wait()
+		if n := len(checker.began); n != 4 {
+			t.Errorf("%d events were checked", n)
+		}
+	})
 }
 
 // property is one member of an object, as it is written.

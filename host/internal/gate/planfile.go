@@ -168,7 +168,9 @@ func (l *planLoader) each(node *yaml.Node, key, known string, do func(name strin
 			continue
 		}
 		seen[name.Value] = name.Line
-		if name.Kind != yaml.ScalarNode || !do(name.Value, value) {
+		if name.Kind != yaml.ScalarNode {
+			l.problem(name.Line, key, "a key must be plain text")
+		} else if !do(name.Value, value) {
 			l.problem(name.Line, at, "unknown key; known here: %s", known)
 		}
 	}

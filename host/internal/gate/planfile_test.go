@@ -48,6 +48,9 @@ func TestLoadPlanTellsAllProblems(t *testing.T) {
 			"plan.yaml:2: identify: must be a mapping of keys to values",
 			"plan.yaml:3: unplanned: must be allow or refuse",
 			"plan.yaml:4: page.schema: plan.yaml#/page/schema: expected object or boolean, but got number"}},
+		{"keys that are no text", "events: {[E]: {}}\n[page]: {}\n", []string{
+			"plan.yaml:1: events: a key must be plain text",
+			"plan.yaml:2: a key must be plain text"}},
 		{"keys twice", "events:\n  E: {}\n  E: {}\npage: {}\npage: {schema: {type: object, type: array}}\n", []string{
 			"plan.yaml:3: events.E: is there already, in line 2",
 			"plan.yaml:5: page: is there already, in line 4"}},

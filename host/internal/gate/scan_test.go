@@ -23,7 +23,7 @@ func TestScanRefusesWhatIsNotUTF8(t *testing.T) {
 	for _, bad := range []string{
 		"\xff", "\xc3", "\xc3(", "\xe2\x82", "\xed\xa0\x80" /* a surrogate */, "\xc0\xaf" /* overlong */, "\xf5\x80\x80\x80", "\x80",
 	} {
-		for _, text := range []string{`{"a":"` + bad + `"}`, `{"a` + bad + `":1}`, `{"a":"0123456789` + bad + `"}`} {
+		for _, text := range []string{`{"a":"` + bad + `"}`, `{"a` + bad + `":1}`, `{"a":"0123456789` + bad + `"}`, `{"a":"` + bad + `0123456789"}`} {
 			if fault, _ := scan(t, text); !strings.HasPrefix(fault, "a string that is not UTF-8 at byte") {
 				t.Errorf("%q: %q", text, fault)
 			}
