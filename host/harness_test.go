@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		binaries = dir
 		for name, pkg := range map[string]string{
-			"wellhead": "./host/cmd/wellhead", "plugins/hello": "./examples/hello", "plugins/javascript": "./plugins/javascript",
+			"wellhead": "./host/cmd/wellhead", "quickstart": "./examples/quickstart",
+			"plugins/hello": "./examples/hello", "plugins/javascript": "./plugins/javascript",
 		} {
 			build := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
 			build.Dir = ".."

@@ -1,0 +1,149 @@
+package host_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// clientScripts drive the vendors' own clients, from npm.
+const clientScripts = "../plugins/javascript/testdata/clients"
+
+// sentByClient is what the scripts print.
+type sentByClient struct {
+	Sent []struct {
+		Type, MessageID string
+		Status          int
+	}
+	Missing, Errors []string
+}
+
+// runClient runs a script, which fails where an event was not answered 200.
+func runClient(t *testing.T, args ...string) sentByClient {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(clientScripts, "node_modules")); err != nil {
+		t.Fatal("the clients are not installed: npm ci --ignore-scripts --prefix plugins/javascript/testdata/clients")
+	}
+	cmd := exec.CommandContext(t.Context(), "node", args...)
+	cmd.Dir = clientScripts
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		t.Fatalf("node %v: %v\n%s%s", args, err, out, exit.Stderr)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	var r sentByClient
+	if err := json.Unmarshal(out, &r); err != nil {
+		t.Fatalf("node %v printed %q: %v", args, out, err)
+	}
+	return r
+}
+
+const clientsConfig = `
+data_dir: data
+console: {listen: "$CONSOLE"}
+plugins:
+  javascript: {path: "$BIN/plugins/javascript", listen: "$LISTEN"}
+sources:
+  web: {plugin: javascript, keys: [client-test-key], destinations: [archive]}
+destinations:
+  archive: {type: file, path: events.jsonl}
+`
+
+// What the vendors' own clients send, in Chromium and in Node, stands in the
+// file: every event once, of its type, with the source's name.
+func TestTheVendorsClientsReachTheFile(t *testing.T) {
+	s := newSite(t, clientsConfig)
+	s.start()
+	base := "http://" + s.listen
+	for _, args := range [][]string{
+		{"browser-clients.mjs", "analytics-next", base, "client-test-key"},
+		{"browser-clients.mjs", "cdp-analytics-browser", base, "client-test-key"},
+		{"server-clients.mjs", "analytics-node", base, "client-test-key", "3"},
+		{"server-clients.mjs", "cdp-analytics-node", base, "client-test-key", "3"},
+		{"server-clients.mjs", "customerio-node", base, "client-test-key", "3"},
+		{"server-clients.mjs", "customerio-node-strict", base, "client-test-key", "3"},
+	} {
+		t.Run(args[1], func(t *testing.T) {
+			types := map[string]int{}
+			for _, e := range runClient(t, args...).Sent {
+				types[e.Type]++
+				eventually(t, e.Type+" "+e.MessageID+" in the file", func() bool { return s.archived()[e.MessageID] == 1 })
+			}
+			for _, want := range []string{"page", "identify", "track", "group"} {
+				if types[want] == 0 {
+					t.Errorf("no %s call was sent: %v", want, types)
+				}
+			}
+		})
+	}
+}
+
+// What `make run` shows: the shop's page in a browser, and five seconds after a
+// click the event in the file.
+func TestAClickInTheQuickstartIsInTheFileWithinSeconds(t *testing.T) {
+	checkout := t.TempDir()
+	dir := filepath.Join(checkout, "examples", "quickstart")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"wellhead.yaml", "shop-plan.yaml"} {
+		b, err := os.ReadFile(filepath.Join("../examples/quickstart", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	quickstart := exec.Command(filepath.Join(binaries, "quickstart"), "-dir", dir, "-bin", filepath.Join(binaries, "wellhead"))
+	log := &syncBuffer{}
+	quickstart.Stdout, quickstart.Stderr = log, log
+	// The config's plugin path is relative to its folder, as in a checkout.
+	if err := os.Symlink(binaries, filepath.Join(checkout, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	if err := quickstart.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = quickstart.Process.Signal(os.Interrupt)
+		_ = quickstart.Wait()
+		if t.Failed() {
+			t.Logf("the quickstart's log:\n%s", log)
+		}
+	})
+	eventually(t, "the shop is open (are its ports 8080, 8088 and 8090 free?)", func() bool {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:8090/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	s := &site{t: t, dir: filepath.Join(dir, "data")}
+	for _, library := range []string{"segment", "customerio"} {
+		r := runClient(t, "visit.mjs", "http://127.0.0.1:8088/?library="+library, "page,track,identify,group",
+			"[data-product=Chess]", "#identify", "#group")
+		clicked := time.Now()
+		for _, e := range r.Sent {
+			eventually(t, library+": "+e.Type+" in the file", func() bool { return s.archived()[e.MessageID] == 1 })
+		}
+		if took := time.Since(clicked); took > 5*time.Second {
+			t.Errorf("%s: the last event was in the file %s after its click", library, took)
+		}
+		if len(r.Errors) > 0 {
+			t.Errorf("%s: the page's errors: %v", library, r.Errors)
+		}
+	}
+}
