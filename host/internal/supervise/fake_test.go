@@ -135,6 +135,8 @@ type fakeConfig struct {
 	FirstSeq   uint64 `json:"first_seq"`   // 0: 1
 	Fail       string `json:"fail"`        // the error of Run
 	FailTimes  int    `json:"fail_times"`  // how often; 0: always
+	NoStarted  bool   `json:"no_started"`  // sends a batch first
+	Group      uint32 `json:"group"`       // events in the group of each batch of one event; 0: no group
 	Token      bool   `json:"token"`       // asks for a token
 	Resend     bool   `json:"resend"`      // sends what was not stored again
 	Silent     bool   `json:"silent"`      // says nothing after Started
@@ -342,7 +344,7 @@ func (f *fake) Run(rpc wire.Source_RunServer) error {
 	f.mu.Lock()
 	f.streams[name] = s
 	f.mu.Unlock()
-	if f.mode != "no Started" {
+	if !config.NoStarted {
 		s.say(&wire.FromSource{Message: &wire.FromSource_Started{Started: &wire.Started{}}})
 	}
 	if config.Silent || config.SilentOnce && nth == 1 {
@@ -412,6 +414,9 @@ func (s *fakeStream) work(ctx context.Context, c fakeConfig, checkpoint []byte) 
 			event = make([]byte, c.EventBytes)
 		}
 		b := &wire.Batch{Events: [][]byte{event}, Checkpoint: []byte(strconv.Itoa(i + 1)), Seq: c.FirstSeq}
+		if c.Group > 0 {
+			b.Groups = []*wire.Group{{Count: c.Group}}
+		}
 		wg.Go(func() {
 			for {
 				v, err := s.emit(ctx, b)

@@ -21,7 +21,6 @@ func TestAKilledHostLeavesNothingThatServes(t *testing.T) {
 		stopped   bool
 		stopChild bool
 	}{
-		{name: "plugin"},
 		{name: "plugin that ignores the lifeline", mode: "deaf"},
 		{name: "stopped plugin", stopped: true},
 		{name: "plugin with a child", child: true},
@@ -47,6 +46,7 @@ func TestAKilledHostLeavesNothingThatServes(t *testing.T) {
 			}
 			kill(t, host.Process.Pid)
 			_ = host.Wait()
+			within(t, patience, "the kernel ends the plugin", func() bool { return !alive(before.PID) })
 
 			// The successor, in this process.
 			in, logs := newIntake(), &buffer{}

@@ -24,60 +24,44 @@ func (r *rig) sourceFails(i int, code string) *supervise.Error {
 }
 
 func TestABrokenStreamIsEndedAndTheOthersGoOn(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		mode   string
+	tests := []struct {
+		name   event.SourceID
 		config fakeConfig
 		code   string
 		says   string
 	}{
-		{"wrong first number", "good", fakeConfig{Batches: 1, FirstSeq: 7}, supervise.CodeSourceProtocol, "batch 7 follows on batch 0"},
-		{"number again", "good", fakeConfig{Batches: 2, FirstSeq: 1}, supervise.CodeSourceProtocol, "batch 1 came again"},
-		{"batch before Started", "no Started", fakeConfig{Batches: 1}, supervise.CodeSourceProtocol, "Started"},
-		{"too many bytes", "good", fakeConfig{Batches: 1, EventBytes: 4<<20 + 1}, supervise.CodeSourceProtocol, "more than 4194304"},
-		{"far too many bytes", "good", fakeConfig{Batches: 1, EventBytes: 6 << 20}, supervise.CodeSourceFailed, "limits.request"},
-		{"error of Run", "good", fakeConfig{Fail: "the password is wrong"}, supervise.CodeSourceFailed, "the password is wrong"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			in, logs := newIntake(), &buffer{}
-			in.verdict = heldBack("bad")
-			other := fakeSpec(t, "good", source("other", fakeConfig{Batches: 3}))
-			other.Name = "other"
-			bad := fakeSpec(t, test.mode, source("bad", test.config), source("good", fakeConfig{Batches: 3}))
-			r := startWith(t, in, logs, options(t, in, logs, bad, other))
-			e := r.sourceFails(0, test.code)
-			if !strings.Contains(e.Error(), test.says) || e.Source != "bad" || e.Plugin != "fake" {
-				t.Errorf("error %v", e)
-			}
-			within(t, patience, "the others' batches", func() bool {
-				return len(in.received("other")) == 3 && (test.mode != "good" || len(in.received("good")) == 3)
-			})
-			if s := r.status(); s.Restarts != 0 {
-				t.Errorf("the plugin was restarted %d times", s.Restarts)
-			}
-		})
+		{"wrong-first-number", fakeConfig{Batches: 1, FirstSeq: 7}, supervise.CodeSourceProtocol, "batch 7 follows on batch 0"},
+		{"number-again", fakeConfig{Batches: 2, FirstSeq: 1}, supervise.CodeSourceProtocol, "batch 1 came again"},
+		{"batch-before-started", fakeConfig{Batches: 1, NoStarted: true}, supervise.CodeSourceProtocol, "Started"},
+		{"too-many-bytes", fakeConfig{Batches: 1, EventBytes: 4<<20 + 1}, supervise.CodeSourceProtocol, "more than 4194304"},
+		{"far-too-many-bytes", fakeConfig{Batches: 1, EventBytes: 6 << 20}, supervise.CodeSourceFailed, "limits.request"},
+		{"group-without-events", fakeConfig{Batches: 1, Group: 2}, supervise.CodeSourceProtocol, "exceeds the 1 events"},
+		{"flood", fakeConfig{Batches: 10}, supervise.CodeSourceProtocol, "more than 4 batches"},
+		{"error-of-run", fakeConfig{Fail: "the password is wrong"}, supervise.CodeSourceFailed, "the password is wrong"},
 	}
-}
-
-// heldBack never answers one source's batches.
-func heldBack(id event.SourceID) func(context.Context, event.SourceID, *wire.Batch) (*wire.Verdict, error) {
-	return func(ctx context.Context, source event.SourceID, _ *wire.Batch) (*wire.Verdict, error) {
-		if source != id {
+	in, logs := newIntake(), &buffer{}
+	in.verdict = func(ctx context.Context, source event.SourceID, _ *wire.Batch) (*wire.Verdict, error) {
+		if source == "good" {
 			return stored(), nil
 		}
-		<-ctx.Done()
+		<-ctx.Done() // the broken ones never hear a verdict
 		return nil, ctx.Err()
 	}
-}
-
-func TestAFloodEndsItsStream(t *testing.T) {
-	in, logs := newIntake(), &buffer{}
-	in.verdict = heldBack("flood")
-	spec := fakeSpec(t, "good", source("flood", fakeConfig{Batches: 10}))
+	spec := fakeSpec(t, "good", source("good", fakeConfig{Batches: 3}))
 	spec.Limits.Window = 4
+	for _, test := range tests {
+		spec.Sources = append(spec.Sources, source(test.name, test.config))
+	}
 	r := startWith(t, in, logs, options(t, in, logs, spec))
-	if e := r.sourceFails(0, supervise.CodeSourceProtocol); !strings.Contains(e.Error(), "more than 4 batches") {
-		t.Errorf("error %v", e)
+	for i, test := range tests {
+		e := r.sourceFails(i+1, test.code)
+		if !strings.Contains(e.Error(), test.says) || e.Source != test.name || e.Plugin != "fake" {
+			t.Errorf("error %v", e)
+		}
+	}
+	within(t, patience, "the good one's batches", func() bool { return len(in.received("good")) == 3 })
+	if s := r.status(); s.Restarts != 0 || s.Sources[0].Error != nil {
+		t.Errorf("status %+v", s)
 	}
 }
 
