@@ -107,15 +107,18 @@ func (p *entry) failed(err error) time.Duration {
 // when it was healthy for a while.
 func (p *entry) running() {
 	p.board.update(func(s *Status) {
-		if p.backoff.failures < crashLoopAfter {
+		if p.backoff.failures < crashLoopAfter && s.State != Draining {
 			s.State = Running
 		}
-		s.RetryAt = time.Time{}
 	})
 }
 
 // healthy tells that the process served without fault for Timing.Healthy.
 func (p *entry) healthy() {
 	p.backoff.reset()
-	p.board.update(func(s *Status) { s.State, s.Failures = Running, 0 })
+	p.board.update(func(s *Status) {
+		if s.Failures = 0; s.State != Draining {
+			s.State = Running
+		}
+	})
 }

@@ -178,6 +178,9 @@ func (f *fake) Serve(_ context.Context, r *wire.ServeRequest) (*wire.ServeRespon
 	f.serves++
 	f.mu.Unlock()
 	f.generation.Store(r.GetGeneration())
+	if f.mode == "another generation" {
+		f.generation.Store(1)
+	}
 	if first {
 		close(f.serving)
 		if fd, err := strconv.Atoi(os.Getenv(wire.EnvListeners)); err == nil {
@@ -246,7 +249,17 @@ func (f *fake) handler() http.Handler {
 	})
 	mux.HandleFunc("POST /print", func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		_, _ = syscall.Write(2, b)
+		fd := 2
+		if to := r.URL.Query().Get("fd"); to != "" {
+			fd, _ = strconv.Atoi(to)
+		}
+		for len(b) > 0 {
+			n, err := syscall.Write(fd, b)
+			if err != nil {
+				panic(err)
+			}
+			b = b[n:]
+		}
 	})
 	mux.HandleFunc("POST /panic", func(http.ResponseWriter, *http.Request) { go panic("what a day") })
 	mux.HandleFunc("POST /emit", f.emit)

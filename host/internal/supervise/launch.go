@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"time"
@@ -42,6 +43,12 @@ type process struct {
 func (l *launch) start(ctx context.Context) (*process, error) {
 	if err := l.spec.Verify(); err != nil {
 		return nil, err
+	}
+	// Cleaners of temporary folders may have taken it away.
+	if err := os.MkdirAll(l.sockets, 0o700); err != nil {
+		e := l.spec.fault(CodeLaunch, fmt.Sprintf("folder for its socket: %v", err), "let the host's user write there, or set TMPDIR")
+		e.Err = err
+		return nil, e
 	}
 	handshake, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()

@@ -143,6 +143,83 @@ func TestAPluginThatDoesNotAnswerThroughItsListenerIsRestarted(t *testing.T) {
 	}
 }
 
+func TestAListenerServedByAnotherIsNotBelieved(t *testing.T) {
+	in, logs := newIntake(), &buffer{}
+	o := options(t, in, logs, httpSpec(t, "another generation"))
+	o.Timing.ProbeTimeout = 50 * time.Millisecond
+	r := startWith(t, in, logs, o)
+	if e := r.fails(supervise.CodeProbe); !strings.Contains(e.Message, "generation 1 answers") {
+		t.Errorf("error %v", e)
+	}
+}
+
+func TestAPluginMayPrintOnceItServes(t *testing.T) {
+	r := start(t, httpSpec(t, "good"))
+	before := r.running()
+	r.do(http.MethodPost, "/print?fd=1", strings.Repeat("x", 1<<20)) // a pipe holds 64 KiB
+	if s := r.status(); s.PID != before.PID {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// shortTempDir is a folder for TMPDIR that is not too deep for sockets.
+func shortTempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Setenv("TMPDIR", dir)
+	return dir
+}
+
+func TestLaunchesLeaveNothingBehind(t *testing.T) {
+	noProgram := filepath.Join(t.TempDir(), "plugin")
+	dir := shortTempDir(t)
+	write(t, noProgram, []byte("no program"))
+	if err := os.Chmod(noProgram, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	broken, exits := fakeSpec(t, "good"), fakeSpec(t, "exit")
+	broken.Name, broken.Path = "broken", noProgram
+	r := start(t, broken, exits)
+	within(t, patience, "each of them", func() bool {
+		all := r.Status()
+		return all[0].Failures > 5 && all[1].Failures > 5
+	})
+	folders, err := filepath.Glob(filepath.Join(dir, "wellhead-*", "*"))
+	if err != nil || len(folders) > 2 { // those of launches under way
+		t.Errorf("%v, error %v", folders, err)
+	}
+	r.shutdown()
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range left {
+		t.Errorf("left in TMPDIR: %s", e.Name())
+	}
+}
+
+func TestAFolderOfSocketsThatWasCleanedAwayIsMadeAgain(t *testing.T) {
+	dir := shortTempDir(t)
+	r := start(t, fakeSpec(t, "good"))
+	before := r.running()
+	list, err := filepath.Glob(filepath.Join(dir, "wellhead-*"))
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v, error %v", list, err)
+	}
+	if n, err := filepath.Glob(filepath.Join(list[0], "*")); err != nil || len(n) != 1 {
+		t.Errorf("one process, but %v, error %v", n, err)
+	}
+	if err := os.RemoveAll(list[0]); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, before.PID)
+	r.await("runs again", func(s supervise.Status) bool { return s.State == supervise.Running && s.Restarts == 1 })
+}
+
 func TestAListenerStaysNonBlockingForThePluginThatSharesIt(t *testing.T) {
 	r := start(t, httpSpec(t, "good"))
 	first := r.running()

@@ -43,7 +43,7 @@ func (s *source) run(ctx context.Context) error {
 	for {
 		began := time.Now()
 		err := s.stream(ctx)
-		if ctx.Err() != nil || errors.Is(err, errDrained) {
+		if ctx.Err() != nil || errors.Is(err, errDrained) || s.processEnds(ctx, err) {
 			return nil
 		}
 		if errors.Is(err, errSilent) {
@@ -55,7 +55,7 @@ func (s *source) run(ctx context.Context) error {
 		if time.Since(began) >= s.tenure.entry.timing.Healthy {
 			s.backoff.reset()
 		}
-		wait := s.failed(ctx, err)
+		wait := s.failed(err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -71,14 +71,11 @@ func (s *source) run(ctx context.Context) error {
 }
 
 // failed reports the end of a stream and returns the wait before the next.
-func (s *source) failed(ctx context.Context, err error) time.Duration {
+func (s *source) failed(err error) time.Duration {
 	var e *Error
 	if !errors.As(err, &e) {
 		e = s.fault(CodeSourceFailed, err.Error(), "")
 		e.Err = err
-	}
-	if s.processEnds(ctx, err) {
-		return 0
 	}
 	wait := s.backoff.next()
 	s.setRunning(false)
