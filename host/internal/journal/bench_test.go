@@ -3,6 +3,7 @@ package journal_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,16 +15,17 @@ import (
 
 var serial atomic.Int64
 
+var filler = strings.Repeat("x", 740)
+
 // batchOf makes events of about 840 bytes with ids of their own.
 func batchOf(n int) []event.Envelope {
-	filler := strings.Repeat("x", 760)
 	events := make([]event.Envelope, n)
 	now := time.Now()
 	for i := range events {
-		id := fmt.Sprintf("ajs-next-%027d", serial.Add(1))
+		id := strconv.FormatInt(1e17+serial.Add(1), 36) + "-ajs-next-0123456789abcdef"
 		events[i] = event.Envelope{
 			Source: "website", Type: event.Track, MessageID: id, ReceivedAt: now,
-			JSON: fmt.Appendf(nil, `{"messageId":%q,"type":"track","f":%q}`, id, filler),
+			JSON: []byte(`{"type":"track","event":"Order Completed","f":"` + filler + `","messageId":"` + id + `"}`),
 		}
 	}
 	return events

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -141,33 +140,4 @@ func blockIndex(name string) (uint64, bool) {
 	number, ok := strings.CutSuffix(name, blockSuffix)
 	index, err := strconv.ParseUint(number, 10, 64)
 	return index, ok && err == nil
-}
-
-// disk is the journal's way to the file system's syncs and its free space.
-type disk struct {
-	seams    seams
-	suspects suspects
-}
-
-// seams are where a test interferes with the disk.
-type seams struct {
-	syncFile func(*os.File) error
-	syncDir  func(path string) error
-	space    func(dir string) (space, error)
-}
-
-// syncFile syncs a file of which the first durable bytes are known to be on disk.
-func (d *disk) syncFile(f *os.File, durable int64) error {
-	if err := d.seams.syncFile(f); err != nil {
-		d.suspects.add(f.Name(), durable)
-		return fmt.Errorf("sync %s: %w", f.Name(), err)
-	}
-	return nil
-}
-
-func (d *disk) syncDir(path string) error {
-	if err := d.seams.syncDir(path); err != nil {
-		return fmt.Errorf("sync %s: %w", path, err)
-	}
-	return nil
 }

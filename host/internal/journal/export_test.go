@@ -14,18 +14,30 @@ type Faults struct {
 	SyncDir  func(path string) error
 	// Space returns the free and the total bytes of the disk.
 	Space func() (free, total uint64)
+	// PublishTimeout is how long the server may take to store a frame.
+	PublishTimeout func() time.Duration
 }
 
 // WithFaults makes a journal's disk fail as the test wants, and its retries short.
 func WithFaults(o Options, f Faults) Options {
-	o.seams.syncFile, o.seams.syncDir = f.SyncFile, f.SyncDir
+	s := production
+	s.watch, s.retryMin, s.retryMax = 20*time.Millisecond, 10*time.Millisecond, 100*time.Millisecond
+	if f.SyncFile != nil {
+		s.syncFile = f.SyncFile
+	}
+	if f.SyncDir != nil {
+		s.syncDir = f.SyncDir
+	}
 	if f.Space != nil {
-		o.seams.space = func(string) (space, error) {
+		s.space = func(string) (space, error) {
 			free, total := f.Space()
 			return space{free, total}, nil
 		}
 	}
-	o.timing = timing{publish: 5 * time.Second, watch: 20 * time.Millisecond, retryMin: 10 * time.Millisecond, retryMax: 100 * time.Millisecond}
+	if f.PublishTimeout != nil {
+		s.publishTimeout = f.PublishTimeout
+	}
+	o.seams = &s
 	return o
 }
 

@@ -25,7 +25,7 @@ type index interface {
 
 // catchUp makes the index agree with the journal: what it knows beyond the
 // journal's end is forgotten, and what the journal holds after the frame known,
-// the last that was added to it, is added; 0: nothing was, since it was opened.
+// the last that was added to it, is added; 0: none was since it was opened.
 func (j *Journal) catchUp(ctx context.Context, s *session, known uint64) error {
 	last := s.main.last
 	if err := j.index.Forget(event.At(last+1, 0) - 1); err != nil {

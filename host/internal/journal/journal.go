@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -76,17 +75,7 @@ type Options struct {
 	// Log is told what an operator should know; nil: nobody.
 	Log *slog.Logger
 
-	seams  seams
-	timing timing
-	index  index // in place of the one in Dir
-}
-
-// timing is how long things take that a test wants shorter.
-type timing struct {
-	publish  time.Duration // wait for an acknowledgement
-	watch    time.Duration // between looks at the disk
-	retryMin time.Duration // between attempts to reopen
-	retryMax time.Duration
+	seams *seams // nil: production
 }
 
 func (o Options) withDefaults() Options {
@@ -99,17 +88,8 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.timing == (timing{}) {
-		o.timing = timing{publish: 10 * time.Second, watch: time.Second, retryMin: time.Second, retryMax: 30 * time.Second}
-	}
-	if o.seams.syncFile == nil {
-		o.seams.syncFile = (*os.File).Sync
-	}
-	if o.seams.syncDir == nil {
-		o.seams.syncDir = syncPath
-	}
-	if o.seams.space == nil {
-		o.seams.space = statSpace
+	if o.seams == nil {
+		o.seams = &production
 	}
 	return o
 }
@@ -144,7 +124,7 @@ type Journal struct {
 func Open(ctx context.Context, opts Options) (*Journal, error) {
 	opts = opts.withDefaults()
 	j := &Journal{
-		opts: opts, log: opts.Log, disk: disk{seams: opts.seams}, index: opts.index,
+		opts: opts, log: opts.Log, disk: disk{seams: opts.seams},
 		queue: newQueue[*pending](opts.Queue), logQueue: newQueue[*pendingRecords](opts.Queue),
 		changed: make(chan struct{}), logs: make(map[string]*Log),
 		view: view{name: mainStream, log: opts.Log, tail: newTail(opts.Tail)},
@@ -163,7 +143,7 @@ func (j *Journal) open(ctx context.Context) error {
 	if err := makeDir(j.opts.Dir); err != nil {
 		return err
 	}
-	if j.index == nil && j.opts.Window > 0 && j.opts.MaxIDs > 0 {
+	if j.opts.Window > 0 && j.opts.MaxIDs > 0 {
 		x, err := dedup.Open(filepath.Join(j.opts.Dir, "dedup"), dedup.Options{
 			Window: j.opts.Window, MaxIDs: j.opts.MaxIDs, Synced: j.synced, Log: j.log,
 		})
@@ -180,7 +160,6 @@ func (j *Journal) open(ctx context.Context) error {
 		return err
 	}
 	j.view.reset(s.main)
-	j.sawState(s.main.opened)
 	j.use(s)
 	return nil
 }
@@ -234,22 +213,19 @@ func (j *Journal) runSessions(ctx context.Context) {
 }
 
 // serveFrom brings readers and the index up to date with a session and serves.
-// known is the newest frame of the session before it; 0: this is the first.
+// known is the newest frame of the session before it; 0: there was none.
 func (j *Journal) serveFrom(ctx context.Context, s *session, known uint64) error {
 	if last := s.main.last; last < known {
 		j.log.Error("the journal has lost frames that were acknowledged", "code", "journal_lost",
 			"first", last+1, "last", known, "remedy", "check the disk of data_dir, and that nothing else removes files in it")
 	}
-	if known > 0 {
-		j.view.reset(s.main)
-		j.sawState(s.main.opened)
-	}
+	j.view.reset(s.main)
+	j.sawState(s.main.opened)
 	if j.index != nil {
-		err := j.catchUp(ctx, s, known)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		if err := j.catchUp(ctx, s, known); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return err
 		}
 	}

@@ -76,10 +76,11 @@ type Stats struct {
 	Queued int
 	// Closed is why nothing is taken at present; nil: the intake is open.
 	Closed error
-	// BadFrames cannot be read and MissingFrames are not there, as far as a reader
-	// has come across them. CutBytes were cut off block files by recoveries.
-	BadFrames, MissingFrames uint64
-	CutBytes                 int64
+	// LostFrames were stored and are damaged or missing now, as far as a reader
+	// has come across them.
+	LostFrames uint64
+	// CutBytes were cut off block files by recoveries.
+	CutBytes int64
 	// SyncP50 and SyncP99 are of the last 512 syncs.
 	SyncP50, SyncP99 time.Duration
 	// Free is what the journal's disk has free, and Reserve what is kept free.
@@ -93,9 +94,9 @@ func (j *Journal) Stats() Stats {
 	j.mu.Unlock()
 	s := Stats{
 		Extent: j.Extent(), Frames: held.messages, Bytes: held.bytes, Oldest: held.firstTime,
-		Queued: j.queue.size() + j.logQueue.size(), Closed: j.intake.closed(), CutBytes: j.cut.Load(),
+		Queued: j.queue.size() + j.logQueue.size(), Closed: j.intake.closed(),
+		LostFrames: j.view.lostFrames(), CutBytes: j.cut.Load(),
 	}
-	s.BadFrames, s.MissingFrames = j.view.damage()
 	s.SyncP50, s.SyncP99 = j.latency.quantiles()
 	if sp, err := j.disk.seams.space(j.opts.Dir); err == nil {
 		s.Free, s.Reserve = sp.free, sp.reserve()
@@ -117,8 +118,7 @@ type LogStats struct {
 	Frames      uint64
 	Bytes       uint64 // on disk
 	Oldest      time.Time
-	// BadFrames and MissingFrames are as in Stats.
-	BadFrames, MissingFrames uint64
+	LostFrames  uint64 // as in Stats
 }
 
 // Stats returns the log's figures. Those of a log that never had a record are 0.
@@ -138,16 +138,15 @@ func (l *Log) Stats(ctx context.Context) (LogStats, error) {
 	if err != nil {
 		return LogStats{}, err
 	}
-	stats := LogStats{
+	return LogStats{
 		First: state.first, Last: l.view.committed.Load(),
 		Frames: state.messages, Bytes: state.bytes, Oldest: state.firstTime,
-	}
-	stats.BadFrames, stats.MissingFrames = l.view.damage()
-	return stats, nil
+		LostFrames: l.view.lostFrames(),
+	}, nil
 }
 
-func (v *view) damage() (bad, missing uint64) {
+func (v *view) lostFrames() uint64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.bad, v.missing
+	return v.lost
 }

@@ -43,11 +43,11 @@ func (j *Journal) openSession(ctx context.Context) (*session, error) {
 }
 
 func (s *session) openMain(ctx context.Context, j *Journal) error {
-	pub, err := s.store.publisher(j.opts.timing.publish)
+	pub, err := s.store.publisher(j.opts.seams.publishTimeout)
 	if err != nil {
 		return err
 	}
-	if s.logPub, err = s.store.publisher(j.opts.timing.publish); err != nil {
+	if s.logPub, err = s.store.publisher(j.opts.seams.publishTimeout); err != nil {
 		return err
 	}
 	s.main, err = openStream(ctx, &stream{
@@ -120,7 +120,7 @@ func (j *Journal) serve(ctx context.Context, s *session) error {
 // watch notices what happens without an append: that the storage fails, that
 // the disk fills or has room again, and that retention drops frames.
 func (j *Journal) watch(ctx context.Context, s *session) error {
-	tick := time.NewTicker(j.opts.timing.watch)
+	tick := time.NewTicker(j.opts.seams.watch)
 	defer tick.Stop()
 	for {
 		select {
@@ -205,7 +205,7 @@ func (j *Journal) reopen(ctx context.Context, last *session, cause error) *sessi
 	j.log.Error("the journal's storage has failed and is reopened; events are not taken meanwhile",
 		"code", "journal_fault", "error", cause, "remedy", "check the disk of data_dir")
 	last.close()
-	pause := j.opts.timing.retryMin
+	pause := j.opts.seams.retryMin
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -224,7 +224,7 @@ func (j *Journal) reopen(ctx context.Context, last *session, cause error) *sessi
 			cause = err
 		}
 		j.intake.setFault(err)
-		pause = min(2*pause, j.opts.timing.retryMax)
+		pause = min(2*pause, j.opts.seams.retryMax)
 		timer.Reset(pause)
 	}
 }

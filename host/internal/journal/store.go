@@ -86,6 +86,9 @@ func startStore(dir string, maxPayload int, log *slog.Logger) (*store, error) {
 }
 
 func (s *store) connect() error {
+	if err := s.because(nil); err != nil {
+		return err
+	}
 	if !s.server.ReadyForConnections(startTimeout) {
 		return s.because(errors.New("nats is not ready"))
 	}
@@ -105,13 +108,13 @@ func (s *store) connect() error {
 // stop ends the server. Where its disk hangs, that may take forever: it gives
 // up waiting after stopTimeout, and closes stopped whenever the server is gone.
 func (s *store) stop() {
-	for _, conn := range []*nats.Conn{s.pub, s.get} {
-		if conn != nil {
-			conn.Close()
-		}
-	}
 	go func() {
 		defer close(s.stopped)
+		for _, conn := range []*nats.Conn{s.pub, s.get} {
+			if conn != nil {
+				conn.Close()
+			}
+		}
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
 	}()
@@ -250,14 +253,14 @@ func (s *store) broken() bool {
 // publisher appends to streams, one message at a time.
 type publisher struct {
 	store   *store
-	timeout time.Duration
+	timeout func() time.Duration
 	inbox   string
 	acks    chan *nats.Msg
 }
 
-// publisher makes a publisher that waits for an acknowledgement for so long. The
+// publisher makes a publisher that waits for an acknowledgement for as long as timeout says. The
 // server says nothing at all where its storage has failed; its log mostly does.
-func (s *store) publisher(timeout time.Duration) (*publisher, error) {
+func (s *store) publisher(timeout func() time.Duration) (*publisher, error) {
 	p := &publisher{store: s, timeout: timeout, inbox: s.pub.NewInbox(), acks: make(chan *nats.Msg, 1)}
 	if _, err := s.pub.ChanSubscribe(p.inbox, p.acks); err != nil {
 		return nil, fmt.Errorf("nats: %w", err)
@@ -271,7 +274,8 @@ func (p *publisher) publish(name string, data []byte) (uint64, error) {
 	if err := p.store.pub.PublishRequest(name, p.inbox, data); err != nil {
 		return 0, p.store.because(fmt.Errorf("store a frame in %s: %w", name, err))
 	}
-	timeout := time.NewTimer(p.timeout)
+	patience := p.timeout()
+	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
 	case msg := <-p.acks:
@@ -279,7 +283,7 @@ func (p *publisher) publish(name string, data []byte) (uint64, error) {
 	case <-p.store.failed:
 		return 0, fmt.Errorf("store a frame in %s: %w", name, p.store.cause)
 	case <-timeout.C:
-		return 0, fmt.Errorf("store a frame in %s: no acknowledgement within %s", name, p.timeout)
+		return 0, fmt.Errorf("store a frame in %s: no acknowledgement within %s", name, patience)
 	}
 }
 

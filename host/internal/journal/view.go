@@ -18,10 +18,9 @@ type view struct {
 	committed atomic.Uint64 // newest frame that readers may have
 	end       atomic.Uint64 // offset of the frame after it
 
-	mu      sync.Mutex
-	damaged map[uint64]struct{} // frames that were reported
-	bad     uint64              // frames that cannot be read
-	missing uint64              // frames that are not there
+	mu       sync.Mutex
+	reported map[uint64]struct{} // lost frames, by the last of each run
+	lost     uint64              // frames that were stored and cannot be read
 }
 
 // supply gives the store that is in use (nil: none at present) and a channel
@@ -63,97 +62,78 @@ func (v *view) next(ctx context.Context, seq uint64, current supply) (*Frame, er
 }
 
 // read gets the first frame at or after seq from the stream, or no frame and
-// where to go on.
+// where to go on. seq is not beyond what is committed.
 func (v *view) read(ctx context.Context, st *store, seq uint64) (*Frame, uint64, error) {
 	errsBefore := st.readErrs.Load()
 	data, at, found, err := st.fetch(ctx, v.name, seq)
+	if err == nil && !found {
+		data, at, found, err = st.fetch(ctx, v.name, seq) // the block's cache may have gone in between
+	}
 	if err != nil {
 		return nil, 0, err
 	}
-	if !found {
-		if st.readErrs.Load() != errsBefore {
-			return nil, 0, fmt.Errorf("frame %d of %s: its block cannot be read", seq, v.name)
-		}
-		next, err := v.passOver(ctx, st, seq)
-		return nil, next, err
+	if st.readErrs.Load() != errsBefore {
+		// The server passes over what it cannot read, as if it were damaged.
+		return nil, 0, fmt.Errorf("frame %d of %s: its block cannot be read", seq, v.name)
 	}
-	if at > v.committed.Load() {
+	if found && at > v.committed.Load() {
 		return nil, at, nil
 	}
-	if at > seq {
-		if err := v.explainGap(ctx, st, seq, at); err != nil {
-			return nil, 0, err
+	if !found || at > seq {
+		next, err := v.explainGap(ctx, st, seq, at)
+		if err != nil || !found {
+			return nil, next, err
 		}
 	}
 	frame, err := decodeFrame(data)
 	if err != nil {
-		v.reportBad(at, err)
+		v.reportLost(at, at, err)
 		return nil, at + 1, nil
 	}
 	frame.seq = at
 	return frame, 0, nil
 }
 
-// passOver returns where to go on after a frame that is not given out although
-// it, or one after it, was committed.
-func (v *view) passOver(ctx context.Context, st *store, seq uint64) (uint64, error) {
+// explainGap reports frames from seq on that are not given out for another
+// reason than retention, which drops the oldest only. They end before next; 0:
+// nothing that can be read follows. It returns where to go on.
+func (v *view) explainGap(ctx context.Context, st *store, seq, next uint64) (uint64, error) {
 	state, err := st.state(ctx, v.name)
 	if err != nil {
 		return 0, err
 	}
 	v.sawFirst(state.first)
-	switch {
+	switch committed := v.committed.Load(); {
+	case next > 0:
 	case seq < state.first:
 		return state.first, nil // dropped by retention
 	case state.messages == 0 || seq > state.last:
-		return v.committed.Load() + 1, nil
+		return committed + 1, nil
+	default:
+		next = seq + 1
 	}
-	v.reportBad(seq, fmt.Errorf("%w: its block is damaged", errBadFrame))
-	return seq + 1, nil
+	if from := max(seq, state.first); from < next {
+		v.reportLost(from, next-1, errBadFrame)
+	}
+	return next, nil
 }
 
-// explainGap reports frames that are gone for another reason than retention,
-// which drops the oldest only.
-func (v *view) explainGap(ctx context.Context, st *store, seq, next uint64) error {
-	state, err := st.state(ctx, v.name)
-	if err != nil {
-		return err
-	}
-	v.sawFirst(state.first)
-	if from := max(seq, state.first); from < next && v.isNew(next-1) {
-		v.mu.Lock()
-		v.missing += next - from
-		v.mu.Unlock()
-		v.log.Error("frames are missing from the journal and are passed over", "code", "journal_frames_missing",
-			"log", v.name, "first", from, "last", next-1, "remedy", "check the disk; events that a destination still lacked from them cannot be delivered")
-	}
-	return nil
-}
-
-func (v *view) reportBad(seq uint64, err error) {
-	if !v.isNew(seq) {
-		return
-	}
-	v.mu.Lock()
-	v.bad++
-	v.mu.Unlock()
-	v.log.Error("a frame of the journal is damaged and is passed over", "code", "journal_bad_frame",
-		"log", v.name, "frame", seq, "error", err, "remedy", "check the disk; events that a destination still lacked from it cannot be delivered")
-}
-
-// isNew reports, once for all readers, that a frame was not reported yet.
-func (v *view) isNew(seq uint64) bool {
+// reportLost counts and logs lost frames, once for all readers.
+func (v *view) reportLost(first, last uint64, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if _, known := v.damaged[seq]; known {
-		return false
+	if _, known := v.reported[last]; known {
+		return
 	}
 	const most = 1 << 16 // beyond it, reports may come twice
-	if v.damaged == nil || len(v.damaged) >= most {
-		v.damaged = make(map[uint64]struct{})
+	if v.reported == nil || len(v.reported) >= most {
+		v.reported = make(map[uint64]struct{})
 	}
-	v.damaged[seq] = struct{}{}
-	return true
+	v.reported[last] = struct{}{}
+	v.lost += last - first + 1
+	v.log.Error("frames of the journal are damaged or missing and are passed over", "code", "journal_frames_lost",
+		"log", v.name, "first", first, "last", last, "error", err,
+		"remedy", "check the disk; events that a destination still lacked from them cannot be delivered")
 }
 
 func (v *view) sawFirst(first uint64) {
