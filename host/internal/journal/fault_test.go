@@ -122,12 +122,10 @@ func TestReadersThatWaitOutliveAReopening(t *testing.T) {
 
 func TestAnUnreadableBlockIsAnErrorNotALoss(t *testing.T) {
 	dir := t.TempDir()
-	j := open(t, journal.Options{Dir: dir})
-	for i := range 20 {
-		j.append(t, sized(fmt.Sprint("e", i), 1<<20))
-	}
+	j := open(t, smallBlocks(dir))
+	j.appendFrames(t, 20)
 	j.stop()
-	j = open(t, journal.Options{Dir: dir})
+	j = open(t, smallBlocks(dir))
 	if err := os.Rename(block(dir, 1), block(dir, 1)+".away"); err != nil {
 		t.Fatal(err)
 	}

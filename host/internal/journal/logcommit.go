@@ -46,8 +46,11 @@ func (c *logCommitter) commitQueued(ctx context.Context) error {
 	}
 	var fault error
 	for _, log := range order {
-		batch, err := byLog[log], fault
-		if err == nil {
+		batch := byLog[log]
+		var err error
+		if fault != nil {
+			err = faultError(fault)
+		} else {
 			err, fault = c.commit(ctx, log, batch)
 		}
 		for _, p := range batch {

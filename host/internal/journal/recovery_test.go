@@ -148,7 +148,7 @@ func TestATornTailIsCutAtTheLastWholeFrame(t *testing.T) {
 		{"metadata checksum missing", func(t *testing.T, w written) { os.Remove(filepath.Join(streamDir(w.dir, "journal"), "meta.sum")) }, writtenFrames, true},
 		{"metadata checksum torn", func(t *testing.T, w written) { w.setMeta(t, "meta.sum", []byte("12")) }, writtenFrames, true},
 	}
-	for size := last + 1; size < int64(len(whole)); size += 37 {
+	for size := last + 1; size < int64(len(whole)); size += 97 {
 		damages = append(damages, damage{fmt.Sprintf("cut to %d bytes", size), func(t *testing.T, w written) { w.setBlock(t, whole[:size]) }, writtenFrames - 1, false})
 	}
 	for _, d := range damages {
@@ -238,18 +238,31 @@ func TestADamagedFrameInTheMiddleIsPassedOverAndCounted(t *testing.T) {
 	wantIDs(t, j.ids(t), "e0", "e1", "e3", "e4", "e5", "new")
 }
 
+// smallBlocks is the options of a journal whose blocks are of 32 kB, which is
+// what the server makes of so small a bound; it holds some thirty frames of 4 kB,
+// and the last one in memory.
+func smallBlocks(dir string) journal.Options {
+	return journal.Options{Dir: dir, MaxBytes: 120 << 10, Tail: 1}
+}
+
+// appendFrames appends so many frames of 4 kB, with the ids e0, e1, ….
+func (o *opened) appendFrames(t testing.TB, n int) {
+	t.Helper()
+	for i := range n {
+		o.append(t, sized(fmt.Sprint("e", i), 4<<10))
+	}
+}
+
 func TestAMissingBlockInTheMiddleIsPassedOverAndCounted(t *testing.T) {
 	dir := t.TempDir()
-	j := open(t, with(dir))
-	for i := range 20 {
-		j.append(t, sized(fmt.Sprint("e", i), 1<<20)) // some seven in a block
-	}
+	j := open(t, smallBlocks(dir))
+	j.appendFrames(t, 20)
 	j.stop()
 	if err := os.Remove(block(dir, 2)); err != nil {
 		t.Fatal(err)
 	}
 	log := new(codes)
-	j = open(t, logTo(with(dir), log))
+	j = open(t, logTo(smallBlocks(dir), log))
 	ids := j.ids(t)
 	s := j.Stats()
 	if len(ids)+int(s.LostFrames) != 20 || s.LostFrames < 5 || !log.has("journal_frames_lost") {
@@ -260,26 +273,43 @@ func TestAMissingBlockInTheMiddleIsPassedOverAndCounted(t *testing.T) {
 	}
 }
 
-func TestRetentionDropsTheOldestQuietly(t *testing.T) {
+func TestADamagedBlockInTheMiddleIsCutAndReported(t *testing.T) {
 	dir := t.TempDir()
-	opts := with(dir)
-	opts.MaxBytes = 24 << 20
+	j := open(t, smallBlocks(dir))
+	j.appendFrames(t, 20)
+	j.stop()
+	data := readFile(t, block(dir, 2))
+	data[len(data)/2] ^= 1
+	writeFile(t, block(dir, 2), data)
+	// The server looks into old blocks only where the last stop was not clean.
+	if err := os.Remove(filepath.Join(streamDir(dir, "journal"), "msgs", "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	log := new(codes)
+	j = open(t, logTo(smallBlocks(dir), log))
+	ids := j.ids(t)
+	s := j.Stats()
+	if len(ids)+int(s.LostFrames) != 20 || s.LostFrames == 0 || s.CutBytes == 0 || !log.has("journal_block_cut") || log.has("journal_tail_cut") {
+		t.Errorf("%d frames, %d lost, %d bytes cut; log:\n%s", len(ids), s.LostFrames, s.CutBytes, log)
+	}
+}
+
+func TestRetentionDropsTheOldestQuietly(t *testing.T) {
+	opts := smallBlocks(t.TempDir())
 	log := new(codes)
 	j := open(t, logTo(opts, log))
-	for i := range 60 {
-		j.append(t, sized(fmt.Sprint("e", i), 1<<20))
-	}
+	j.appendFrames(t, 90)
 	f := j.next(t, 1)
-	if f.Seq() < 30 || f.Seq() > 45 {
+	if f.Seq() < 50 || f.Seq() > 75 {
 		t.Errorf("the first frame is %d", f.Seq())
 	}
 	eventually(t, "extent without what was dropped", func() bool { return j.Extent().First >= f.Seq() })
-	if s := j.Stats(); s.LostFrames != 0 || s.Bytes > 24<<20 || s.Frames > 24 || s.Oldest.IsZero() {
+	if s := j.Stats(); s.LostFrames != 0 || s.Bytes > 120<<10 || s.Frames > 30 || s.Oldest.IsZero() {
 		t.Errorf("stats %+v; log:\n%s", s, log)
 	}
 	j.stop()
 	j = open(t, logTo(opts, log))
-	if ids := j.ids(t); ids[len(ids)-1] != "e59" {
+	if ids := j.ids(t); ids[len(ids)-1] != "e89" {
 		t.Errorf("ids %q", ids)
 	}
 	if s := j.Stats(); s.LostFrames+uint64(s.CutBytes) != 0 {
