@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -139,7 +140,7 @@ func TestClientThatLeavesIsNeverToldOfSuccess(t *testing.T) {
 		leave()
 		return sdk.Verdict{}, ctx.Err()
 	}
-	w := newRecorder()
+	w := httptest.NewRecorder()
 	c.ServeHTTP(w, r.WithContext(ctx))
 	if w.Code != 503 {
 		t.Fatalf("answer %d", w.Code)

@@ -136,6 +136,7 @@ func TestRequestIsEmittedInPartsWithinLimits(t *testing.T) {
 	}{
 		{"by events", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 4 << 20, BatchEvents: 4}, 10, 100, 3},
 		{"by bytes", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 1000, BatchEvents: 100}, 10, 240, 3},
+		{"an event beyond them alone", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 1000, BatchEvents: 100}, 2, 1200, 2},
 		{"a large event alone", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 1000, BatchEvents: 100}, 3, 990, 3},
 		{"without limits", sdk.Limits{}, 2000, 100, 1},
 	} {
@@ -176,11 +177,15 @@ func TestHostWithSmallerEventLimitAnswersSingleEventWith413(t *testing.T) {
 func TestRequestsInHandHaveAMemoryBudget(t *testing.T) {
 	const holders = 6 // of 10,000 events and about 10 MiB each
 	h := newHost()
-	emitting, verdict := make(chan struct{}), make(chan struct{})
-	h.verdict = func(context.Context, sdk.Batch) (sdk.Verdict, error) {
+	emitting, verdict := make(chan struct{}, holders+2), make(chan struct{})
+	h.verdict = func(ctx context.Context, _ sdk.Batch) (sdk.Verdict, error) {
 		emitting <- struct{}{}
-		<-verdict
-		return sdk.Verdict{}, nil
+		select {
+		case <-verdict:
+			return sdk.Verdict{}, nil
+		case <-ctx.Done():
+			return sdk.Verdict{}, ctx.Err()
+		}
 	}
 	c := newCollector(t, h)
 	request := call{path: "/v1/batch", headers: []string{basic}, body: `{"batch":[` + strings.Repeat("1,", 9999) + `1]}`}
@@ -202,12 +207,8 @@ func TestRequestsInHandHaveAMemoryBudget(t *testing.T) {
 			t.Errorf("a request that held memory: %d", status)
 		}
 	}
-	for range holders {
-		send()
-		<-emitting
-		if status := <-statuses; status != 200 {
-			t.Errorf("a request after them: %d", status)
-		}
+	if status := request.do(c).StatusCode; status != 200 {
+		t.Errorf("a request after them: %d", status)
 	}
 }
 

@@ -43,7 +43,7 @@ func run(t *testing.T, script, client, url string, more ...string) report {
 	if _, err := os.Stat(clients + "/node_modules"); err != nil {
 		t.Fatal("the clients are not installed: npm ci --ignore-scripts --prefix plugins/javascript/testdata/clients")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", append([]string{script, client, url, "KEY"}, more...)...)
 	cmd.Dir = clients

@@ -3,7 +3,6 @@ package collector_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/wellhead-io/wellhead/sdk"
 )
-
-func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 
 func TestPreflightOnEveryPath(t *testing.T) {
 	for _, path := range []string{"/v1/t", "/v1/b", "/v1/batch", "/v1/m", "/v1/projects/KEY/settings", "/analytics.js/v1/KEY/analytics.min.js", "/", "/no/such/path"} {

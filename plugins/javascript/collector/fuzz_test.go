@@ -3,7 +3,7 @@ package collector_test
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
+	"net/http/httptest"
 	"testing"
 )
 
@@ -21,7 +21,7 @@ func FuzzRequest(f *testing.F) {
 			r.Header.Set("Content-Encoding", encoding)
 		}
 		h := newHost()
-		w := newRecorder()
+		w := httptest.NewRecorder()
 		newCollector(t, h).ServeHTTP(w, r)
 		switch w.Code {
 		case 200, 301, 400, 401, 404, 413, 415, 503:
@@ -38,9 +38,6 @@ func FuzzRequest(f *testing.F) {
 			var members map[string]json.RawMessage
 			if json.Unmarshal([]byte(e), &members) == nil && members["writeKey"] != nil {
 				t.Fatalf("the key is still in %s", e)
-			}
-			if len(e) > 40<<10 && !strings.HasPrefix(e, "{") {
-				t.Fatalf("an event of %d bytes", len(e))
 			}
 		}
 	})

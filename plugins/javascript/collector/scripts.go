@@ -124,7 +124,7 @@ func (s *scripts) read(id scriptID) ([]byte, error) {
 	if err != nil || id.key == "" {
 		return plain, err
 	}
-	return bytes.Replace(plain, []byte(keyPlace), []byte(template.JSEscapeString(id.key)), 1), nil
+	return bytes.ReplaceAll(plain, []byte(keyPlace), []byte(template.JSEscapeString(id.key))), nil
 }
 
 // get returns a script compressed, from those kept if it is there. The keys

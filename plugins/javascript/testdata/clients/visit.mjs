@@ -8,7 +8,7 @@
 import { chromium } from 'playwright-core'
 import { pathToFileURL } from 'node:url'
 
-const timeout = 30_000
+const timeout = 60_000
 
 // Without these, Chromium speaks to its maker's hosts.
 const args = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']

@@ -1,0 +1,105 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/wellhead-io/wellhead/plugins/javascript/payload"
+	"github.com/wellhead-io/wellhead/sdk"
+)
+
+const (
+	// partBytes is how much of a request is emitted at a time, so that what is
+	// made of it is bounded too. A single event may be larger.
+	partBytes = 1 << 20
+	// emitTimeout bounds the wait for a verdict. The host itself waits for its
+	// journal for up to 5 s.
+	emitTimeout = 10 * time.Second
+)
+
+// emit stores the events, part by part. Where a part is not stored the client
+// sends all of them again; those that were stored are known by their messageId.
+func (q *request) emit(body *payload.Body) ([]refusal, *problem) {
+	from := payload.Origin{
+		IP:     q.proxies.client(q.http),
+		Client: q.to.short || q.http.Header.Get("Origin") != "",
+	}
+	var refused []refusal
+	for first := 0; first < body.Len(); {
+		part := q.part(body, first, from)
+		ctx, cancel := context.WithTimeout(q.http.Context(), emitTimeout)
+		verdict, err := q.stream.Emit(ctx, part)
+		cancel()
+		if err != nil {
+			return nil, notStored(err)
+		}
+		for _, v := range verdict.Violations {
+			index := first + v.Index
+			if n := len(refused); n == 0 || refused[n-1].Index != index {
+				refused = append(refused, newRefusal(v, index))
+			}
+		}
+		first += len(part.Events)
+	}
+	return refused, nil
+}
+
+// part returns the events from first on that go into one batch: at least one.
+func (q *request) part(body *payload.Body, first int, from payload.Origin) sdk.Batch {
+	limits := q.stream.Limits()
+	room := partBytes
+	if limits.BatchBytes > 0 {
+		room = min(room, limits.BatchBytes)
+	}
+	count := body.Len() - first
+	if limits.BatchEvents > 0 {
+		count = min(count, limits.BatchEvents)
+	}
+	batch := sdk.Batch{Events: make([]sdk.Event, 0, count)}
+	for i := range count {
+		var event []byte
+		size := body.Size(first + i)
+		oversize := q.to.typ == "" && size > q.maxEvent
+		if oversize {
+			event = body.Raw(first + i)
+		} else {
+			event = body.Event(first+i, from)
+		}
+		if room -= len(event); room < 0 && i > 0 {
+			break
+		}
+		if oversize {
+			batch.Violations = append(batch.Violations, sdk.Violation{Index: i, Code: "too_large",
+				Message: fmt.Sprintf("the event has %d bytes, and %d are taken", size, q.maxEvent)})
+		}
+		batch.Events = append(batch.Events, event)
+	}
+	return batch
+}
+
+// notStored says what an Emit that failed means to the client.
+func notStored(err error) *problem {
+	var ns *sdk.NotStored
+	var large *sdk.TooLarge
+	switch {
+	case errors.As(err, &ns):
+		p := &problem{status: http.StatusServiceUnavailable, code: string(ns.Reason),
+			message:    fmt.Sprintf("the events are not stored (%s): send them again", ns.Reason),
+			retryAfter: max(1, int((ns.RetryAfter+time.Second-1)/time.Second))}
+		if ns.Reason.Busy() {
+			p.status = http.StatusTooManyRequests
+		}
+		return p
+	case errors.As(err, &large):
+		return tooLarge(large.Allowed)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &problem{status: http.StatusServiceUnavailable, code: "no_verdict", retryAfter: 1,
+			message: "it is not known in time whether the events are stored: send them again"}
+	default:
+		return &problem{status: http.StatusServiceUnavailable, code: "not_running", retryAfter: 1,
+			message: "the key's source ended meanwhile: send the events again"}
+	}
+}
