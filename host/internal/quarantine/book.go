@@ -1,7 +1,8 @@
 package quarantine
 
 import (
-	"hash/fnv"
+	"hash/crc32"
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -36,7 +37,11 @@ type book struct {
 
 // newBook returns the book of an empty log, whose entries are kept for maxAge.
 func newBook(maxAge time.Duration) *book {
-	return &book{recent: newRecent(), groups: newGroups(), age: int64(maxAge / 32)}
+	b := &book{recent: newRecent(), groups: newGroups(), age: int64(maxAge / 32)}
+	if maxAge == 0 {
+		b.age = math.MaxInt64
+	}
+	return b
 }
 
 // frameCost is the most that a frame costs its log.
@@ -48,12 +53,17 @@ func frameCost(records [][]byte) int64 {
 	return cost
 }
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// fingerprint tells a frame from another that has its number in another log.
 func fingerprint(f Frame) uint64 {
-	h := fnv.New64a()
+	var sum uint32
+	var n int
 	for _, r := range f.Records {
-		h.Write(r)
+		sum = crc32.Update(sum, castagnoli, r)
+		n += len(r)
 	}
-	return h.Sum64()
+	return uint64(n)<<32 | uint64(sum)
 }
 
 // fold adds the next frame to the book.

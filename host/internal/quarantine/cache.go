@@ -52,32 +52,41 @@ func (s *shelf) save(now bool) {
 	}
 }
 
-// restore returns the book in the cache where it is one of this very log, or an
-// empty one.
-func (s *shelf) restore(ctx context.Context) (*book, error) {
+// cached returns the book in the cache, or an empty one.
+func (s *shelf) cached() *book {
+	empty := newBook(s.limits.maxAge)
 	if s.cache == nil {
-		return newBook(s.limits.maxAge), nil
+		return empty
 	}
 	data, err := s.cache.Get(s.cacheKey())
 	if err != nil {
 		s.notes.Warn("the summary of a quarantine cannot be read; reading its log", "error", err)
 	}
 	if len(data) == 0 {
-		return newBook(s.limits.maxAge), nil
+		return empty
 	}
 	b := newBook(s.limits.maxAge)
 	if err := b.decode(data); err != nil {
 		s.notes.Warn("the summary of a quarantine is damaged; reading its log", "error", err)
-		return newBook(s.limits.maxAge), nil
+		return empty
+	}
+	s.saved = mark{b.folded, b.cost, int64(len(data))}
+	return b
+}
+
+// verified returns a book where it is one of this very log, or an empty one.
+func (s *shelf) verified(ctx context.Context, b *book) (*book, error) {
+	if b.folded == 0 {
+		return b, nil
 	}
 	f, err := s.log.Read(ctx, b.folded)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read the quarantine of source %q: %w", s.source, err)
 	}
 	if err != nil || f.Seq != b.folded || fingerprint(f) != b.print {
+		s.saved = mark{}
 		return newBook(s.limits.maxAge), nil
 	}
-	s.saved = mark{b.folded, b.cost, int64(len(data))}
 	return b, nil
 }
 

@@ -138,16 +138,20 @@ func (s *scanner) value() []byte {
 
 // str passes a string, from its opening quote on.
 func (s *scanner) str() bool {
-	for s.i++; s.i < len(s.b); {
-		n := bytes.IndexAny(s.b[s.i:], `"\`)
-		if n < 0 {
-			return false
+	quote := -1
+	for i := s.i + 1; ; {
+		if quote < i {
+			n := bytes.IndexByte(s.b[i:], '"')
+			if n < 0 {
+				return false
+			}
+			quote = i + n
 		}
-		s.i += n + 1
-		if s.b[s.i-1] == '"' {
+		escape := bytes.IndexByte(s.b[i:quote], '\\')
+		if escape < 0 {
+			s.i = quote + 1
 			return true
 		}
-		s.i++
+		i += escape + 2
 	}
-	return false
 }

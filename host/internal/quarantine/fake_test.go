@@ -100,6 +100,10 @@ type ringLog struct {
 	before func(records [][]byte) error
 	stored bool
 
+	// reading, where set, is called before each Read.
+	reading func()
+	unread  error // of every Read
+
 	appends, reads int
 }
 
@@ -111,13 +115,16 @@ func size(records [][]byte) int64 {
 	return n
 }
 
-func (l *ringLog) Append(_ context.Context, records [][]byte) error {
+func (l *ringLog) Append(ctx context.Context, records [][]byte) error {
 	l.mu.Lock()
 	before, stored := l.before, l.stored
 	l.mu.Unlock()
 	var err error
 	if before != nil {
 		err = before(records)
+	}
+	if err == nil {
+		err = ctx.Err()
 	}
 	if err != nil && !stored {
 		return err
@@ -143,8 +150,17 @@ func (l *ringLog) Append(_ context.Context, records [][]byte) error {
 
 func (l *ringLog) Read(_ context.Context, seq uint64) (quarantine.Frame, error) {
 	l.mu.Lock()
+	reading := l.reading
+	l.mu.Unlock()
+	if reading != nil {
+		reading()
+	}
+	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
+	if l.unread != nil {
+		return quarantine.Frame{}, l.unread
+	}
 	i, _ := slices.BinarySearchFunc(l.frames, seq, func(f quarantine.Frame, seq uint64) int {
 		return int(int64(f.Seq) - int64(seq))
 	})
@@ -184,6 +200,18 @@ func (l *ringLog) failWith(before func([][]byte) error, stored bool) {
 	l.before, l.stored = before, stored
 }
 
+// onRead calls what is given before the next Read.
+func (l *ringLog) onRead(call func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading = func() {
+		l.mu.Lock()
+		l.reading = nil
+		l.mu.Unlock()
+		call()
+	}
+}
+
 const (
 	limit = 64 << 10
 	month = 30 * 24 * time.Hour
@@ -212,6 +240,16 @@ func open(t testing.TB, d *disk, opts ...option) *quarantine.Quarantine {
 		t.Fatal(err)
 	}
 	return q
+}
+
+// stop does what Run does at its end.
+func stop(t testing.TB, q *quarantine.Quarantine) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := q.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // refusal is one of a track call, of which n makes the bytes.

@@ -244,12 +244,7 @@ func (r *modelRun) reopen() {
 	if r.rand.IntN(2) == 0 {
 		opts = append(opts, noCache)
 	} else {
-		// What Run does at its end.
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		if err := r.q.Run(ctx); err != nil {
-			r.t.Fatal(err)
-		}
+		stop(r.t, r.q)
 	}
 	r.q = open(r.t, r.disk, opts...)
 }

@@ -13,14 +13,15 @@ import (
 // some ahead of time. The caller has the turn.
 func (s *shelf) makeRoom(ctx context.Context, cost int64) error {
 	// The last third of the spare is for what moves themselves write.
-	soft, hard := s.limits.maxBytes+s.limits.spare/2, s.limits.maxBytes+s.limits.spare/3*2
-	if s.book.openBytes() > s.limits.maxBytes {
-		return nil // the limit was lowered: there is nothing but open entries to pass over
-	}
-	for moved := false; ; moved = true {
+	soft, hard := s.room+s.limits.spare/2, s.room+s.limits.spare/3*2
+	most := len(s.book.chunks) + 1 // to come by every open entry
+	for moves := 0; ; moves++ {
 		used := s.book.needed() + cost
-		if used <= soft || moved && used <= hard {
+		if used <= soft || moves > 0 && used <= hard {
 			return nil
+		}
+		if moves == most {
+			return fmt.Errorf("write to the quarantine of source %q: its log has no room", s.source)
 		}
 		if err := s.moveFirst(ctx); err != nil {
 			return err
@@ -71,7 +72,8 @@ func (s *shelf) movedFlags(r *record, index int) (flags byte) {
 }
 
 // firstRun returns the chunk whose open entries are first in the log, and those
-// that follow it by their ids while all of them make no more than one chunk.
+// that follow it by their ids while all of them make no more than one chunk, in
+// bytes and in time.
 func (s *shelf) firstRun() []*chunk {
 	chunks := s.book.chunks
 	from := -1
@@ -84,7 +86,8 @@ func (s *shelf) firstRun() []*chunk {
 		return nil
 	}
 	to, size := from+1, chunks[from].openBytes
-	for to < len(chunks) && size+chunks[to].openBytes <= maxChunkBytes {
+	for to < len(chunks) && size+chunks[to].openBytes <= maxChunkBytes &&
+		chunks[to].newest-chunks[from].oldest <= s.book.age {
 		size += chunks[to].openBytes
 		to++
 	}

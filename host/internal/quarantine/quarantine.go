@@ -39,8 +39,8 @@ type Options struct {
 	// with its bytes, its reasons and at most 320 bytes more. A log takes an
 	// eighth more than that on disk, and at least 32 MiB more.
 	MaxBytes int64
-	// MaxAge is how long an entry is kept after it was first refused. They go in
-	// steps of a thirty-second part of it.
+	// MaxAge is how long an entry is kept after it was first refused, give or take
+	// a thirty-second part; 0: for ever.
 	MaxAge time.Duration
 	// DropOldest makes room at MaxBytes by dropping the oldest open entries,
 	// rather than refuse new ones with a FullError.

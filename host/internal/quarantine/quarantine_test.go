@@ -116,43 +116,33 @@ func TestOtherBytesReasonsOrRefuserMakeAnotherEntry(t *testing.T) {
 }
 
 func TestBurstOfOneRefusalIsOneRecord(t *testing.T) {
-	d := newDisk()
-	q := open(t, d)
-	l := d.log("website")
-	add(t, q, refusal("website", 1))
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		q := open(t, d)
+		l := d.log("website")
+		add(t, q, refusal("website", 1))
 
-	writing, goOn := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	l.failWith(func([][]byte) error {
-		once.Do(func() { close(writing); <-goOn })
-		return nil
-	}, false)
-	var wg sync.WaitGroup
-	wg.Go(func() { add(t, q, refusal("website", 2)) })
-	<-writing
-	const burst = 200
-	var queued sync.WaitGroup
-	queued.Add(burst)
-	for range burst {
-		wg.Go(func() {
-			queued.Done()
-			add(t, q, refusal("website", 1), refusal("website", 3))
-		})
-	}
-	queued.Wait()
-	close(goOn)
-	wg.Wait()
+		goOn := make(chan struct{})
+		l.failWith(func([][]byte) error { <-goOn; return nil }, false)
+		var wg sync.WaitGroup
+		wg.Go(func() { add(t, q, refusal("website", 2)) })
+		synctest.Wait()
+		const burst = 200
+		for range burst {
+			wg.Go(func() { add(t, q, refusal("website", 1), refusal("website", 3)) })
+		}
+		synctest.Wait()
+		close(goOn)
+		wg.Wait()
 
-	got := list(t, q, quarantine.Filter{OldestFirst: true})
-	if len(got) != 3 || got[0].Count != burst+1 || got[1].Count != 1 || got[2].Count != burst {
-		t.Errorf("counts are %v", got)
-	}
-	if n := l.records('e'); n != 3 {
-		t.Errorf("%d entries written, want 3", n)
-	}
-	if n := l.records('r'); n > burst/4 {
-		t.Errorf("%d repeats written for a burst of %d", n, burst)
-	}
+		got := list(t, q, quarantine.Filter{OldestFirst: true})
+		if len(got) != 3 || got[0].Count != burst+1 || got[1].Count != 1 || got[2].Count != burst {
+			t.Errorf("entries are %v", got)
+		}
+		if entries, repeats := l.records('e'), l.records('r'); entries != 3 || repeats != 1 {
+			t.Errorf("%d entries and %d repeats written for a burst of %d", entries, repeats, burst)
+		}
+	})
 }
 
 func TestRefusalsOfADestinationAreInTheSourcesLog(t *testing.T) {
@@ -280,124 +270,4 @@ func TestIDsAndStatesArePrintedAsTheyAreRead(t *testing.T) {
 	if string(data) != `{"ID":"eu/website/1042.7","State":"dropped"}` || err != nil {
 		t.Errorf("%s, %v", data, err)
 	}
-}
-
-func TestAFullQuarantineRefusesNewEntriesOnly(t *testing.T) {
-	d := newDisk()
-	q := open(t, d, maxBytes(limit))
-	n := 0
-	var full *quarantine.FullError
-	for ; ; n++ {
-		err := q.Add(context.Background(), []event.Refusal{refusal("website", n)})
-		if errors.As(err, &full) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if full.Source != "website" || full.Limit != limit || !strings.Contains(full.Error(), "drop_oldest") {
-		t.Errorf("error is %v", full)
-	}
-	s := status(t, q, "website")
-	if !s.Full || !s.Nearing || s.Entries != n || s.Bytes > limit || s.Bytes < limit*9/10 || n < 50 {
-		t.Errorf("status after %d entries is %+v", n, s)
-	}
-	add(t, q, refusal("website", 5))
-	add(t, q, refusal("shop", 1))
-	if err := q.Add(context.Background(), []event.Refusal{refusal("website", 5), refusal("website", n), refusal("shop", 1)}); !errors.As(err, &full) {
-		t.Errorf("error is %v", err)
-	}
-	if got := list(t, q, quarantine.Filter{Source: "shop"}); len(got) != 1 || got[0].Count != 2 {
-		t.Errorf("entries of the other source are %+v", got)
-	}
-
-	// Closing entries makes room at once.
-	setState(t, q, quarantine.StateDropped, list(t, q, quarantine.Filter{Source: "website", Limit: 2})...)
-	if s := status(t, q, "website"); s.Full || s.Entries != n-2 {
-		t.Errorf("status is %+v", s)
-	}
-	add(t, q, refusal("website", n), refusal("website", n+1))
-	q = open(t, d.copy(), maxBytes(limit))
-	if err := q.Add(context.Background(), []event.Refusal{refusal("website", n+2)}); !errors.As(err, &full) {
-		t.Errorf("error after a restart is %v", err)
-	}
-}
-
-func TestDropOldestDropsAndCounts(t *testing.T) {
-	d := newDisk()
-	const many = 5000
-	q := open(t, d, maxBytes(1<<20), dropOldest)
-	for i := range many {
-		add(t, q, refusal("website", i))
-	}
-	for _, q := range []*quarantine.Quarantine{q, open(t, d.copy(), maxBytes(1<<20), dropOldest)} {
-		s := status(t, q, "website")
-		got := list(t, q, quarantine.Filter{})
-		if len(got) != s.Entries || s.Entries+int(s.Dropped) != many || s.Entries < 500 || s.Dropped == 0 || s.Bytes > 1<<20 || s.Full {
-			t.Errorf("%d listed, status is %+v", len(got), s)
-		}
-		if got[0].MessageID != fmt.Sprint("m", many-1) || got[len(got)-1].MessageID != fmt.Sprint("m", many-len(got)) {
-			t.Errorf("kept %s to %s", got[len(got)-1].MessageID, got[0].MessageID)
-		}
-	}
-}
-
-func TestAnEventLargerThanTheLimitIsRefusedUnderBothSettings(t *testing.T) {
-	for _, opts := range [][]option{{maxBytes(limit)}, {maxBytes(limit), dropOldest}} {
-		q := open(t, newDisk(), opts...)
-		add(t, q, refusal("website", 1))
-		r := refusal("website", 2)
-		r.Claim = append(slices.Clone(r.Claim), strings.Repeat(" ", limit)...)
-		var full *quarantine.FullError
-		if err := q.Add(context.Background(), []event.Refusal{r}); !errors.As(err, &full) {
-			t.Errorf("error is %v", err)
-		}
-		if n := len(list(t, q, quarantine.Filter{})); n != 1 {
-			t.Errorf("%d entries, want 1", n)
-		}
-	}
-}
-
-func TestEntriesExpire(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDisk()
-		q := open(t, d, maxAge(32*time.Hour))
-		ctx, cancel := context.WithCancel(context.Background())
-		var run sync.WaitGroup
-		run.Go(func() {
-			if err := q.Run(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-		for i := range 40 {
-			add(t, q, refusal("website", i), refusal("website", 0))
-			time.Sleep(time.Hour)
-		}
-		time.Sleep(2 * time.Minute)
-		got := list(t, q, quarantine.Filter{OldestFirst: true})
-		s := status(t, q, "website")
-		if n := len(got); n < 31 || n > 34 || int(s.Expired)+n != 41 || s.Entries != n || s.Dropped != 0 {
-			t.Errorf("%d entries, status is %+v", n, s)
-		}
-		// The first entry expired although it was refused again and again, and has
-		// begun anew.
-		again := list(t, q, quarantine.Filter{})
-		i := slices.IndexFunc(again, func(e quarantine.Entry) bool { return e.MessageID == "m0" })
-		if i < 0 || again[i].Count > 10 || time.Since(again[i].FirstSeen) > 10*time.Hour {
-			t.Errorf("the entry that goes on is %+v", again[max(i, 0)])
-		}
-		cancel()
-		run.Wait()
-		time.Sleep(100 * time.Hour)
-		q = open(t, d.copy(), maxAge(32*time.Hour))
-		ctx, cancel = context.WithCancel(context.Background())
-		run.Go(func() { _ = q.Run(ctx) })
-		synctest.Wait()
-		if s := status(t, q, "website"); s.Entries != 0 || s.Expired != 41 || len(list(t, q, quarantine.Filter{State: quarantine.AnyState})) != 0 {
-			t.Errorf("status is %+v", s)
-		}
-		cancel()
-		run.Wait()
-	})
 }

@@ -25,6 +25,7 @@ type shelf struct {
 
 	turn   chan struct{} // has a value while someone has the turn
 	log    Log           // set once, with the turn; nil: not opened yet
+	room   int64         // what the log's ring has for open entries, beside the spare
 	behind bool          // the log may hold durable frames that are not in the book
 	saved  mark          // of the book that the cache has
 
@@ -53,10 +54,6 @@ func (o *Options) limits() limits {
 		l.spare = max(l.maxBytes/8, minSpare)
 	}
 	return l
-}
-
-func (l limits) ring() Ring {
-	return Ring{MaxBytes: l.maxBytes + l.spare, MaxAge: l.maxAge + l.maxAge/8}
 }
 
 const (
@@ -179,23 +176,38 @@ func (s *shelf) ready(ctx context.Context) error {
 
 // open opens the log and takes the book from the cache, or begins a new one.
 func (s *shelf) open(ctx context.Context) error {
-	if s.log == nil {
-		log, err := s.logs.Open(ctx, s.source, s.limits.ring())
-		if err != nil {
-			return fmt.Errorf("open the quarantine of source %q: %w", s.source, err)
-		}
-		s.log = log
+	if s.book != nil {
+		return nil
 	}
-	if s.book == nil {
-		b, err := s.restore(ctx)
-		if err != nil {
+	b := s.cached()
+	if s.log == nil {
+		if err := s.openLog(ctx, b); err != nil {
 			return err
 		}
-		s.mu.Lock()
-		s.book = b
-		s.mu.Unlock()
-		s.behind = true
 	}
+	b, err := s.verified(ctx, b)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.book = b
+	s.mu.Unlock()
+	s.behind = true
+	return nil
+}
+
+// openLog opens the log with a ring for its limit. After the limit was lowered,
+// the ring still has room for what the book says is in it.
+func (s *shelf) openLog(ctx context.Context, b *book) error {
+	s.room = max(s.limits.maxBytes, b.openBytes(), b.needed()-s.limits.spare/3*2)
+	log, err := s.logs.Open(ctx, s.source, Ring{
+		MaxBytes: s.room + s.limits.spare,
+		MaxAge:   s.limits.maxAge + s.limits.maxAge/8,
+	})
+	if err != nil {
+		return fmt.Errorf("open the quarantine of source %q: %w", s.source, err)
+	}
+	s.log = log
 	return nil
 }
 
