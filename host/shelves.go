@@ -2,8 +2,6 @@ package host
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
@@ -55,16 +53,9 @@ func (s shelf) First(ctx context.Context) (uint64, error) {
 }
 
 func (s shelf) Read(ctx context.Context, seq uint64) (quarantine.Frame, error) {
-	last, err := s.Last(ctx)
+	f, err := s.Log.Read(ctx, seq)
 	if err != nil {
 		return quarantine.Frame{}, err
-	}
-	if seq > last {
-		return quarantine.Frame{}, io.EOF
-	}
-	f, err := s.Next(ctx, seq)
-	if err != nil {
-		return quarantine.Frame{}, fmt.Errorf("read frame %d: %w", seq, err)
 	}
 	out := quarantine.Frame{Seq: f.Seq(), Records: make([][]byte, f.Len())}
 	for i := range out.Records {

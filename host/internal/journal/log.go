@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -128,6 +130,32 @@ func (l *Log) Next(ctx context.Context, seq uint64) (*Frame, error) {
 		}
 		return s.store, changed, err
 	})
+}
+
+// Read is Next without waiting: io.EOF where no whole frame at or after seq has
+// been acknowledged.
+func (l *Log) Read(ctx context.Context, seq uint64) (*Frame, error) {
+	s, _, err := l.journal.current()
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, cmp.Or(l.journal.intake.closed(), ErrClosed)
+	}
+	if _, err := l.open(ctx, s, false); err != nil {
+		return nil, err
+	}
+	for seq <= l.view.committed.Load() {
+		if frame, _ := l.view.tail.get(seq); frame != nil {
+			return frame, nil
+		}
+		frame, next, err := l.view.read(ctx, s.store, seq)
+		if err != nil || frame != nil {
+			return frame, err
+		}
+		seq = next
+	}
+	return nil, io.EOF
 }
 
 // Last returns the number of the newest frame; 0: there was never one.
