@@ -87,7 +87,7 @@ func TestQuarantineOnAJournal(t *testing.T) {
 	dir := t.TempDir()
 	ctx := context.Background()
 	s := openShelved(t, dir, 1<<20)
-	for i := range 300 {
+	for i := range 60 {
 		if err := s.Add(ctx, []event.Refusal{refused("website", i, 100), refused("eu.shop", i%7, 100)}); err != nil {
 			t.Fatal(err)
 		}
@@ -96,25 +96,25 @@ func TestQuarantineOnAJournal(t *testing.T) {
 
 	s = openShelved(t, dir, 1<<20)
 	entries, ids := s.list(t, quarantine.Filter{Source: "website", OldestFirst: true})
-	if len(ids) != 300 || ids[0] != "m0" || ids[299] != "m299" {
+	if len(ids) != 60 || ids[0] != "m0" || ids[59] != "m59" {
 		t.Errorf("entries are %v", ids)
 	}
 	for _, st := range s.Status() {
-		if want := map[event.SourceID]int{"website": 300, "eu.shop": 7}[st.Source]; st.Entries != want || st.Count != 300 || st.Problem != "" {
+		if want := map[event.SourceID]int{"website": 60, "eu.shop": 7}[st.Source]; st.Entries != want || st.Count != 60 || st.Problem != "" {
 			t.Errorf("status is %+v", st)
 		}
 	}
-	kept := entries[:50]
+	kept := entries[:20]
 	var drop []quarantine.ID
-	for _, e := range entries[50:] {
+	for _, e := range entries[20:] {
 		drop = append(drop, e.ID)
 	}
-	if n, err := s.SetState(ctx, drop, quarantine.StateDropped, "test"); n != 250 || err != nil {
+	if n, err := s.SetState(ctx, drop, quarantine.StateDropped, "test"); n != 40 || err != nil {
 		t.Fatalf("%d dropped, %v", n, err)
 	}
 
 	// Push through the whole ring, and find what was kept where it was.
-	for i := range 60 {
+	for i := range 42 {
 		if err := s.Add(ctx, []event.Refusal{refused("website", 1000+i, 900<<10)}); err != nil {
 			t.Fatal(err)
 		}
