@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,6 +56,8 @@ type hostProcess struct {
 	dir string // of its config and data
 	cmd *exec.Cmd
 	log *syncBuffer
+	// under is whether cmd is a tracer, whose child the host is.
+	under bool
 }
 
 // site is a folder with a config, in which hosts run one after the other.
@@ -94,15 +97,25 @@ func (s *site) write(name, text string) {
 // at the test's end if it still runs then.
 func (s *site) start() *hostProcess {
 	s.t.Helper()
-	p := &hostProcess{t: s.t, dir: s.dir, log: &syncBuffer{}}
-	p.cmd = exec.Command(filepath.Join(binaries, "wellhead"), "run", "-c", s.path("wellhead.yaml"), "--log-level", "debug")
+	return s.startUnder("")
+}
+
+// startUnder starts a host under another command, such as strace with its
+// arguments.
+func (s *site) startUnder(command string, args ...string) *hostProcess {
+	s.t.Helper()
+	p := &hostProcess{t: s.t, dir: s.dir, log: &syncBuffer{}, under: command != ""}
+	line := []string{filepath.Join(binaries, "wellhead"), "run", "-c", s.path("wellhead.yaml"), "--log-level", "debug"}
+	if command != "" {
+		line = slices.Concat([]string{command}, args, line)
+	}
+	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
+		p.kill()
 		if s.t.Failed() {
 			s.t.Logf("the host's log:\n%s", tail(p.log.String(), 8<<10))
 		}
@@ -122,7 +135,14 @@ func (s *site) start() *hostProcess {
 // kill ends the host as a crash does.
 func (p *hostProcess) kill() {
 	p.t.Helper()
-	_ = p.cmd.Process.Kill()
+	if p.under {
+		// The tracer ends when the host does; killed itself, it would let go of it.
+		for _, pid := range children(p.t, p.cmd.Process.Pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	} else {
+		_ = p.cmd.Process.Kill()
+	}
 	_ = p.cmd.Wait()
 }
 
