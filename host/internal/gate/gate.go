@@ -83,6 +83,7 @@ func New(o Options) (*Gate, error) {
 // plan refuses. The zero value quarantines.
 type OnViolation string
 
+// What may become of it.
 const (
 	Quarantine OnViolation = "quarantine"
 	Drop       OnViolation = "drop"

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -82,17 +83,16 @@ var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
 
 // read parses the file; nil: it cannot be.
 func (l *planLoader) read() *yaml.Node {
-	f, err := os.Open(l.path)
+	data, err := os.ReadFile(l.path)
 	if err != nil {
 		l.problem(0, "", "%v", errors.Unwrap(err))
 		return nil
 	}
-	defer f.Close()
 	var doc, second yaml.Node
-	d := yaml.NewDecoder(f)
+	d := yaml.NewDecoder(bytes.NewReader(data))
 	err = d.Decode(&doc)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		l.problem(0, "", "the tracking plan is empty")
 		return nil
 	case err != nil:
@@ -200,7 +200,7 @@ func (l *planLoader) schema(node *yaml.Node, key []string, member string) Checke
 		l.problem(node.Line, dotted, "%v", err)
 		return nil
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	compiled, err := schema.Compile(name, raw, root.FS())
 	var problems schema.Error
 	switch {

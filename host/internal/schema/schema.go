@@ -113,7 +113,7 @@ func Decode(raw []byte) (any, error) {
 	var doc any
 	err := d.Decode(&doc)
 	if err == nil {
-		if _, err = d.Token(); err == io.EOF {
+		if _, err = d.Token(); errors.Is(err, io.EOF) {
 			return doc, nil
 		}
 		err = errors.New("there is more after the value")
@@ -124,7 +124,7 @@ func Decode(raw []byte) (any, error) {
 		line := 1 + bytes.Count(before, []byte("\n"))
 		return nil, fmt.Errorf("line %d: %w", line, err)
 	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the value ends too early")
 	}
 	return nil, err

@@ -314,7 +314,7 @@ func TestReferencesDoNotFollowLinksOutOfTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	if _, err := schema.Compile("x.json", []byte(`{"$ref": "link.json"}`), root.FS()); err == nil || !strings.Contains(err.Error(), "escapes") {
 		t.Errorf("got %v", err)
 	}

@@ -92,10 +92,11 @@ func (s *Schema) violation(ve *jsonschema.ValidationError) event.Violation {
 // of use.
 func (s *Schema) alternatives(ve *jsonschema.ValidationError) []event.Violation {
 	whole := s.violation(ve)
-	var meant, all [][]event.Violation
-	for _, branch := range ve.Causes {
+	var meant [][]event.Violation
+	all := make([][]event.Violation, len(ve.Causes))
+	for i, branch := range ve.Causes {
 		found := s.convert(leaves(nil, branch))
-		all = append(all, found)
+		all[i] = found
 		if !slices.ContainsFunc(found, func(v event.Violation) bool { return tellsApart(v, whole.Path) }) {
 			meant = append(meant, found)
 		}
