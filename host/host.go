@@ -85,6 +85,7 @@ type running struct {
 	started    time.Time
 	journal    *journal.Journal
 	quarantine *quarantine.Quarantine
+	tap        *tap // on what goes into the quarantine
 	loops      []*deliver.Loop
 	intake     *intake
 	supervisor *supervise.Supervisor
@@ -111,7 +112,7 @@ func (h *Host) open(ctx context.Context, s *stack, dir string) (*running, error)
 	if err := r.openLoops(ctx, s, dir); err != nil {
 		return nil, err
 	}
-	r.intake = newIntake(r.journal, r.quarantine, cps)
+	r.intake = newIntake(r.journal, r.tap, cps)
 	for _, source := range h.parts.sources {
 		r.intake.add(&lane{source: source.id, gate: source.judge, limiter: source.limiter, blocked: r.blocked(source.id)})
 	}
@@ -148,6 +149,7 @@ func (r *running) openQuarantine(ctx context.Context, s *stack, cache quarantine
 	if err != nil {
 		return err
 	}
+	r.tap = newTap(r.quarantine)
 	s.run("quarantine", stopQuarantine, r.quarantine.Run)
 	return nil
 }
@@ -159,7 +161,7 @@ func (r *running) openLoops(ctx context.Context, s *stack, dir string) error {
 			return fmt.Errorf("destination %s: %w", t.conf.Name, err)
 		}
 		o := loopOptions(t.conf, dir)
-		o.Target, o.Journal, o.Quarantine, o.Log = target, frames{r.journal}, refusals{r.quarantine}, r.Log
+		o.Target, o.Journal, o.Quarantine, o.Log = target, frames{r.journal}, refusals{r.tap}, r.Log
 		o.Wants = func(source event.SourceID) bool { return r.parts.routes.Wants(o.Name, source) }
 		loop, err := deliver.Open(ctx, o)
 		if err != nil {
@@ -178,9 +180,15 @@ func (r *running) startPlugins(ctx context.Context, s *stack, dir string) (err e
 		return err
 	}
 	r.supervisor, err = supervise.New(supervise.Options{
-		Plugins: r.parts.plugins, Intake: r.intake, Dir: filepath.Join(dir, "plugins"), Sockets: sockets, Log: r.Log,
+		Plugins: r.parts.plugins, Intake: r.intake, Fits: r.fits(s),
+		Dir: filepath.Join(dir, "plugins"), Sockets: sockets, Log: r.Log,
 	})
 	if err != nil {
+		return err
+	}
+	// Before the plugins, and stopped after them: their starting and draining
+	// is worth a look.
+	if err := r.startConsole(ctx, s, dir); err != nil {
 		return err
 	}
 	if err := r.supervisor.Listen(ctx); err != nil {

@@ -134,7 +134,19 @@ type batch struct {
 	// before it has: batches are judged side by side, but stored in order.
 	prevAppended, appended chan struct{}
 	prevSettled, settled   chan struct{}
-	verdict                *wire.Verdict // set when settled is closed
+	// Set when settled is closed.
+	verdict    *wire.Verdict
+	duplicates int
+}
+
+// wait returns the verdict when it is known.
+func (b *batch) wait(ctx context.Context) (*wire.Verdict, error) {
+	select {
+	case <-b.settled:
+		return b.verdict, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (s *session) Checkpoint() []byte { return s.checkpoint }
@@ -143,6 +155,14 @@ func (s *session) Close() {}
 
 // Submit implements supervise.Session.
 func (s *session) Submit(ctx context.Context, m *wire.Batch) (supervise.Wait, error) {
+	b, err := s.submit(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return b.wait, nil
+}
+
+func (s *session) submit(ctx context.Context, m *wire.Batch) (*batch, error) {
 	if len(m.Checkpoint) > maxCheckpoint {
 		return nil, fmt.Errorf("batch %d: checkpoint of %d bytes, at most %d", m.Seq, len(m.Checkpoint), maxCheckpoint)
 	}
@@ -163,24 +183,18 @@ func (s *session) Submit(ctx context.Context, m *wire.Batch) (supervise.Wait, er
 	// to the disk, and the next session waits for what becomes of them.
 	ctx = context.WithoutCancel(ctx)
 	s.lane.in.batches.Go(func() { s.lane.process(ctx, b) })
-	return func(ctx context.Context) (*wire.Verdict, error) {
-		select {
-		case <-b.settled:
-			return b.verdict, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}, nil
+	return b, nil
 }
 
 // refuse answers a batch of which nothing was looked at.
-func (s *session) refuse(b *batch, ns *wire.NotStored) supervise.Wait {
+func (s *session) refuse(b *batch, ns *wire.NotStored) *batch {
 	s.mu.Lock()
 	s.progress.lost(b.Seq)
 	s.mu.Unlock()
-	return func(context.Context) (*wire.Verdict, error) {
-		return &wire.Verdict{Outcome: &wire.Verdict_NotStored{NotStored: ns}}, nil
-	}
+	s.lane.counts.notStored.Add(uint64(len(b.Events)))
+	b.verdict = &wire.Verdict{Outcome: &wire.Verdict_NotStored{NotStored: ns}}
+	b.settled = closedChan()
+	return b
 }
 
 // enter takes the place that a batch needs: memory, and a judge.
@@ -230,13 +244,12 @@ func (l *lane) process(ctx context.Context, b *batch) {
 	<-b.prevAppended
 	ticket, err := l.store(ctx, j)
 	close(b.appended)
-	duplicates := 0
 	if ticket != nil {
 		err = ticket.Wait(ctx)
-		duplicates = ticket.Duplicates()
+		b.duplicates = ticket.Duplicates()
 	}
 	<-b.prevSettled
-	b.verdict = l.settle(b, j, duplicates, err)
+	b.verdict = l.settle(b, j, err)
 	l.in.room.Release(b.size)
 	close(b.settled)
 }
@@ -260,7 +273,7 @@ func (l *lane) store(ctx context.Context, j judged) (*journal.Ticket, error) {
 
 // settle makes the verdict and, where everything before it is stored, the
 // checkpoint durable.
-func (l *lane) settle(b *batch, j judged, duplicates int, err error) *wire.Verdict {
+func (l *lane) settle(b *batch, j judged, err error) *wire.Verdict {
 	s := b.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,7 +285,7 @@ func (l *lane) settle(b *batch, j judged, duplicates int, err error) *wire.Verdi
 	if cp := s.progress.stored(b.Seq, b.Checkpoint); cp != nil {
 		l.in.checkpoints.put(l.source, s.generation, cp)
 	}
-	l.counts.count(j, duplicates)
+	l.counts.count(j, b.duplicates)
 	return &wire.Verdict{Outcome: &wire.Verdict_Stored{Stored: j.verdict()}}
 }
 

@@ -65,6 +65,6 @@ func (s shelf) Read(ctx context.Context, seq uint64) (quarantine.Frame, error) {
 }
 
 // refusals shows the quarantine to the delivery loops.
-type refusals struct{ *quarantine.Quarantine }
+type refusals struct{ refuser }
 
 func (r refusals) Refuse(ctx context.Context, list []event.Refusal) error { return r.Add(ctx, list) }

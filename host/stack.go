@@ -14,7 +14,7 @@ import (
 type stack struct {
 	log    *slog.Logger
 	parts  []part
-	failed chan error // the first loop that ended by itself
+	failed chan error // why the host ends by itself
 }
 
 type part struct {
@@ -38,10 +38,7 @@ func (s *stack) run(name string, within time.Duration, loop func(ctx context.Con
 			if err == nil {
 				err = errors.New("ended by itself")
 			}
-			select {
-			case s.failed <- fmt.Errorf("%s: %w", name, err):
-			default:
-			}
+			s.fail(fmt.Errorf("%s: %w", name, err))
 		}
 		done <- err
 	}()
@@ -57,6 +54,14 @@ func (s *stack) run(name string, within time.Duration, loop func(ctx context.Con
 			return bounded.Err()
 		}
 	})
+}
+
+// fail ends the host with an error. The first one counts.
+func (s *stack) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
 }
 
 // onStop puts a step of the teardown on top.

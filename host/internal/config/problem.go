@@ -97,6 +97,19 @@ func (ps Problems) Err() error {
 	return ps
 }
 
+// Concerning returns those that spoil what stands at a key path: they are at it,
+// below it, or about the file as a whole.
+func (ps Problems) Concerning(path string) Problems {
+	var out Problems
+	for _, p := range ps {
+		rest, ok := strings.CutPrefix(p.Path, path)
+		if p.Path == "" || ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // Join gathers what several checks of one config found into one Problems, in
 // the order of the file, each once; nil where all are nil. An error of another
 // type becomes a problem without a place.

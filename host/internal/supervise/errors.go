@@ -20,6 +20,7 @@ const (
 	CodeVersion       = "plugin_version"
 	CodeSilent        = "plugin_silent"
 	CodeDescribe      = "plugin_describe"
+	CodeConfig        = "plugin_config"
 	CodeConnection    = "plugin_connection"
 	CodeServe         = "plugin_serve"
 	CodeProbe         = "plugin_probe"

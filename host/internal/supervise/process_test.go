@@ -58,6 +58,33 @@ func TestACrashLoopIsSeenAndNeverGivenUp(t *testing.T) {
 	}
 }
 
+func TestAPluginThatTheConfigDoesNotFitFailsAtEachLaunch(t *testing.T) {
+	in, logs := newIntake(), &buffer{}
+	o := options(t, in, logs, fakeSpec(t, "good", source("s", fakeConfig{Batches: 1})))
+	o.Timing.BackoffMax = 50 * time.Millisecond
+	wrong := errors.New("url: is missing")
+	var fits atomic.Bool
+	o.Fits = func(spec *supervise.Spec, d *wire.Description) error {
+		if spec.Name != "fake" || d.GetVersion() != "1.2.3" {
+			t.Errorf("asked about %s %s", spec.Name, d.GetVersion())
+		}
+		if fits.Load() {
+			return nil
+		}
+		return wrong
+	}
+	r := startWith(t, in, logs, o)
+	s := r.await("crash loop", func(s supervise.Status) bool { return s.State == supervise.CrashLoop })
+	if s.Error.Code != supervise.CodeConfig || !errors.Is(s.Error, wrong) || !strings.Contains(s.Error.Message, "url: is missing") {
+		t.Errorf("error %v", s.Error)
+	}
+	if len(in.received("s")) > 0 {
+		t.Error("it ran a source")
+	}
+	fits.Store(true)
+	r.await("launched", func(s supervise.Status) bool { return s.PID != 0 })
+}
+
 func TestTheFirstRestartIsAtOnceAndTheBackOffBeginsAnewAfterHealth(t *testing.T) {
 	in, logs := newIntake(), &buffer{}
 	o := options(t, in, logs, fakeSpec(t, "good"))

@@ -11,12 +11,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
+	"github.com/wellhead-io/wellhead/sdk/wire"
 )
 
 // Options is what a Supervisor works with.
 type Options struct {
 	Plugins []Spec
 	Intake  Intake
+	// Fits tells what is wrong between a plugin's config and what the plugin says
+	// it takes. It is asked at each launch; a plugin that does not fit fails. nil:
+	// all fit.
+	Fits func(*Spec, *wire.Description) error
 	// Dir is a folder in data_dir of the package's own; it is created. It holds
 	// the record of running processes.
 	Dir string

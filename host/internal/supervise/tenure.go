@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -171,6 +172,9 @@ func (t *tenure) describe(ctx context.Context) error {
 	}
 	t.description = d
 	p.board.update(func(s *Status) { s.Name, s.Version = d.GetName(), d.GetVersion() })
+	if err := p.fits(d); err != nil {
+		return err
+	}
 	name := p.spec.Name
 	switch {
 	case d.GetListens() && p.socket == nil:
@@ -188,6 +192,22 @@ func (t *tenure) describe(ctx context.Context) error {
 		t.sources = append(t.sources, newSource(t, &p.spec.Sources[i], silence))
 	}
 	return nil
+}
+
+// fits asks whether the config is what the plugin takes. The error is an *Error.
+func (p *entry) fits(d *wire.Description) error {
+	fits := p.supervisor.options.Fits
+	if fits == nil {
+		return nil
+	}
+	err := fits(p.spec, d)
+	if err == nil {
+		return nil
+	}
+	e := p.spec.fault(CodeConfig, "its config is not what it takes: "+strings.ReplaceAll(err.Error(), "\n", ", "),
+		"mend it; wellhead check tells whether it is right")
+	e.Err = err
+	return e
 }
 
 // describe calls Describe. The error is an *Error.
