@@ -3,7 +3,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -26,18 +26,22 @@ const (
 
 // Main runs one command and returns its exit code.
 func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	s := &shell{ctx: ctx, in: in, out: out, errs: errs}
-	command, err := parse(s, args)
+	s := &shell{in: in, out: out, errs: errs}
+	command, err := parse(ctx, s, args)
 	if err != nil {
-		fmt.Fprintf(errs, "wellhead: %v\n", err)
+		s.complain(err)
 		return exitUsage
 	}
 	if command == nil { // help was asked for
 		return exitGood
 	}
-	if err := command(); err != nil {
+	switch err := command(); {
+	case err == nil:
+		return exitGood
+	case errors.Is(err, errTold):
+		return exitProblems
+	default:
 		s.complain(err)
 		return exitProblems
 	}
-	return exitGood
 }

@@ -1,8 +1,7 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/base64"
+	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -13,17 +12,21 @@ import (
 
 type runCommand struct {
 	configFlag
-	LogLevel  slog.Level `default:"info" help:"Least level that is logged: debug, info, warn or error."`
-	LogFormat string     `default:"text" enum:"text,json" help:"How log lines look: text or json."`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"least level that is logged: debug, info, warn or error"`
+	LogFormat string `default:"text" enum:"text,json" help:"how log lines look: text or json"`
 }
 
 // Run runs the host until it is told to stop.
-func (c *runCommand) Run(s *shell) error {
+func (c *runCommand) Run(ctx context.Context, s *shell) error {
 	conf, err := config.Load(c.Config)
 	if err != nil {
 		return err
 	}
-	o := &slog.HandlerOptions{Level: c.LogLevel}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return fmt.Errorf("log level: %w", err)
+	}
+	o := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(s.errs, o)
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(s.errs, o)
@@ -32,47 +35,60 @@ func (c *runCommand) Run(s *shell) error {
 	if err != nil {
 		return err
 	}
-	return h.Run(s.ctx)
+	return h.Run(ctx)
 }
 
 type checkCommand struct {
 	configFlag
+	jsonFlag
+	Offline bool `help:"launch no plugin, and ask nobody outside"`
+}
+
+// checked is what check tells programs.
+type checked struct {
+	Good     bool             `json:"good"`
+	Problems []config.Problem `json:"problems"`
 }
 
 // Run reports everything that is wrong.
-func (c *checkCommand) Run(s *shell) error {
-	conf, err := config.Load(c.Config)
+func (c *checkCommand) Run(ctx context.Context, s *shell) error {
+	conf, loaded := config.Load(c.Config)
+	err := loaded
+	if config.Join(loaded) == nil || conf.Dir() != "" {
+		err = host.Check(ctx, conf, loaded, c.Offline)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if c.JSON {
+		return s.printChecked(err)
+	}
 	if err != nil {
 		return err
 	}
-	if _, err := host.New(host.Options{Config: conf, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	fmt.Fprintf(s.out, "%s is good: %s, %s, %s\n", c.Config, plural(len(conf.Plugins), "plugin"),
+		plural(len(conf.Sources), "source"), plural(len(conf.Destinations), "destination"))
+	return nil
+}
+
+func (s *shell) printChecked(err error) error {
+	result := checked{Good: err == nil, Problems: []config.Problem{}}
+	if err != nil {
+		result.Problems = problemsIn(err)
+	}
+	if err := s.printJSON(result); err != nil || result.Good {
 		return err
 	}
-	fmt.Fprintf(s.out, "%s is good\n", c.Config)
-	return nil
+	return errTold
 }
 
-type keysCommand struct {
-	New keysNewCommand `cmd:"" help:"Print a new API key."`
-}
-
-type keysNewCommand struct{}
-
-// keyBytes is the length of an API key's secret: 128 bits.
-const keyBytes = 16
-
-// Run prints a key that nobody can guess.
-func (c *keysNewCommand) Run(s *shell) error {
-	b := make([]byte, keyBytes)
-	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	fmt.Fprintln(s.out, "wk_"+base64.RawURLEncoding.EncodeToString(b))
-	return nil
-}
-
-type versionCommand struct{}
+type versionCommand struct{ jsonFlag }
 
 // Run prints the version.
 func (c *versionCommand) Run(s *shell) error {
+	if c.JSON {
+		return s.printJSON(map[string]string{"version": version()})
+	}
 	fmt.Fprintln(s.out, "wellhead", version())
 	return nil
 }
