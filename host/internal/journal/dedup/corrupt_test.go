@@ -95,6 +95,16 @@ func TestATornSliceIsDropped(t *testing.T) {
 	}
 }
 
+func TestASliceOfAnotherVersionIsDropped(t *testing.T) {
+	d, names := threeSlices(t)
+	ix := open(t, d.change(names[2], func(b []byte) []byte { return sealed(b, "wellhead dedup\x00\x02") }), options())
+	if st := ix.Stats(); st.Covered != at(20) || st.Dropped != 1 {
+		t.Errorf("covered %s, %d slices dropped; want %s and 1", st.Covered, st.Dropped, at(20))
+	}
+	ix = open(t, d.change(names[2], func(b []byte) []byte { return sealed(b, magic) }), options())
+	held(t, ix, 1, 30, true)
+}
+
 func TestWhatFollowsALostSliceIsReadAgain(t *testing.T) {
 	d, names := threeSlices(t)
 	empty := func([]byte) []byte { return nil }
@@ -166,7 +176,7 @@ func FuzzSliceFile(f *testing.F) {
 	f.Add([]byte{}, false)
 	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
 		if seal {
-			b = sealed(b)
+			b = sealed(b, magic)
 		}
 		d := newMemDisk()
 		d.files[names[0]] = &memFile{disk: d, data: b}
@@ -179,13 +189,15 @@ func FuzzSliceFile(f *testing.F) {
 	})
 }
 
-// sealed gives bytes the header and the checksums of a slice.
-func sealed(b []byte) []byte {
+const magic = "wellhead dedup\x00\x01"
+
+// sealed gives bytes this header and the checksums of a slice.
+func sealed(b []byte, header string) []byte {
 	if len(b) < headerSize+footerSize {
 		return b
 	}
 	b = slices.Clone(b)
-	copy(b, "wellhead dedup\x00\x01")
+	copy(b, header)
 	table := crc32.MakeTable(crc32.Castagnoli)
 	foot := b[len(b)-footerSize:]
 	ids, buckets, lines := u32(foot, 32), u32(foot, 36), u32(foot, 40)

@@ -113,6 +113,33 @@ func (m *moment) goesOn(t *testing.T, ix *dedup.Index, o dedup.Options) {
 	held(t, ix, max(1, m.added-sure(ix, o)+1), m.added, true)
 }
 
+// Slices that expire together go one by one: a hole would look like a loss.
+func TestAPowerCutWhileManySlicesExpireLosesNone(t *testing.T) {
+	seed := newSeed(t)
+	d := newMemDisk()
+	add(t, open(t, d, options()), 1, 1500, begin)
+	o := options()
+	o.MaxIDs = 700
+	var moments []*memDisk
+	ix := open(t, d, o)
+	d.before = func(string, string) error {
+		moments = append(moments, d.copy())
+		return nil
+	}
+	must(t, ix.Work(t.Context()))
+	if st := ix.Stats(); st.IDs > 700 || len(moments) < 8 {
+		t.Fatalf("%d ids, after %d operations; want 700 and several", st.IDs, len(moments))
+	}
+	for i, m := range moments {
+		for j := range 5 {
+			ix := open(t, m.cutPower(rand.New(rand.NewPCG(seed, uint64(10*i+j)))), o)
+			if st := ix.Stats(); st.Covered != at(1500) || st.Dropped > 0 {
+				t.Fatalf("after operation %d, covered %s and %d slices dropped; want %s and none", i, st.Covered, st.Dropped, at(1500))
+			}
+		}
+	}
+}
+
 func TestForgetIsDurable(t *testing.T) {
 	seed := newSeed(t)
 	for end := 5; end <= 300; end += 59 {

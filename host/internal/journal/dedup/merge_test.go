@@ -97,6 +97,21 @@ func TestAFullTableIsWrittenDuringAMerge(t *testing.T) {
 	}
 }
 
+func TestForgetDuringAMerge(t *testing.T) {
+	d := newMemDisk()
+	ix, _ := longMerge(t, d)
+	d.on("read", 100, func() { must(t, ix.Forget(at(50_000))) })
+	must(t, ix.Work(t.Context()))
+	d.before = nil
+	for _, ix := range []*dedup.Index{ix, open(t, d.kill(), dedup.Options{Window: day, MaxIDs: 16 * 200_000, Synced: durable})} {
+		if got := ix.Covered(); got != at(40_000) {
+			t.Errorf("covered %s, want %s", got, at(40_000))
+		}
+		held(t, ix, 1, 40_000, true)
+		held(t, ix, 40_001, 200_000, false)
+	}
+}
+
 func TestAMergeEndsWithItsContext(t *testing.T) {
 	d := newMemDisk()
 	ix, _ := longMerge(t, d)

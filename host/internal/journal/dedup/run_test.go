@@ -95,6 +95,9 @@ func TestAnyOperationMayFail(t *testing.T) {
 				ix.Add(key(uint64(n)), at(n), begin)
 				_ = ix.Work(t.Context())
 				held(t, ix, n-min(n, 20)+1, n, true)
+				if got := open(t, d.kill(), options()).Covered(); got < ix.Covered() {
+					t.Fatalf("after a kill, covered %s, want %s", got, ix.Covered())
+				}
 			}
 			d.before = nil
 			must(t, ix.Work(t.Context()))
