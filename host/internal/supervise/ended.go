@@ -58,13 +58,15 @@ func (s *source) processEnds(ctx context.Context, err error) bool {
 
 // rpcMessage is what the other end said, without gRPC's wrapping.
 func rpcMessage(err error) string {
-	if st, ok := status.FromError(err); ok {
-		if st.Code() == codes.Unknown || st.Code() == codes.OK {
-			return st.Message()
-		}
-		return st.Message() + " (" + st.Code().String() + ")"
+	st, ok := status.FromError(err)
+	if !ok {
+		return err.Error()
 	}
-	return err.Error()
+	message := shorten(st.Message(), maxText)
+	if st.Code() == codes.Unknown || st.Code() == codes.OK {
+		return message
+	}
+	return message + " (" + st.Code().String() + ")"
 }
 
 // callMessage is rpcMessage for a call with a time bound.

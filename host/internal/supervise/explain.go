@@ -40,7 +40,7 @@ func (l *launch) explain(c *child, cause error, late bool) *Error {
 		return l.spec.fault(CodeHandshake, "it closed its standard output without a handshake", hintSDK)
 	case !isHandshake(fields):
 		return l.spec.fault(CodeNoise,
-			fmt.Sprintf("it printed %q on standard output instead of the handshake", shorten(line)), hintPrint)
+			fmt.Sprintf("it printed %q on standard output instead of the handshake", shorten(line, 80)), hintPrint)
 	case fields[0] != strconv.Itoa(plugin.CoreProtocolVersion):
 		return l.spec.fault(CodeVersion, fmt.Sprintf("it speaks version %s of go-plugin's protocol, the host version %d",
 			fields[0], plugin.CoreProtocolVersion), hintRebuild)
@@ -124,11 +124,11 @@ func knownVersions() string {
 	return fmt.Sprintf("versions %d to %d", versions[0], versions[len(versions)-1])
 }
 
-// shorten keeps the beginning of what a plugin printed.
-func shorten(line string) string {
-	const most = 80
-	if len(line) > most {
-		return line[:most] + "…"
+// shorten keeps the beginning of what a plugin says, at most so many bytes and
+// what marks the cut.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return line
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

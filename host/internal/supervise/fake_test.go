@@ -2,15 +2,12 @@ package supervise_test
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -140,6 +137,7 @@ type fakeConfig struct {
 	Token      bool   `json:"token"`       // asks for a token
 	Resend     bool   `json:"resend"`      // sends what was not stored again
 	Silent     bool   `json:"silent"`      // says nothing after Started
+	Deaf       bool   `json:"deaf"`        // sends its batches and hears nothing
 	SilentOnce bool   `json:"silent_once"` // says nothing after Started in its first stream
 }
 
@@ -188,100 +186,6 @@ func (f *fake) Serve(_ context.Context, r *wire.ServeRequest) (*wire.ServeRespon
 		}
 	}
 	return &wire.ServeResponse{}, nil
-}
-
-func (f *fake) serveHTTP(fd int) {
-	file := os.NewFile(uintptr(fd), "listener")
-	l, err := net.FileListener(file)
-	if err != nil {
-		panic(err)
-	}
-	file.Close()
-	if f.current().GetCertificate() != nil {
-		l = tls.NewListener(l, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			c := f.current().GetCertificate()
-			pair, err := tls.X509KeyPair(c.GetCertPem(), c.GetKeyPem())
-			return &pair, err
-		}})
-	}
-	panic(http.Serve(l, f.handler()))
-}
-
-func (f *fake) current() *wire.ServeRequest {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.served
-}
-
-func (f *fake) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+wire.ProbePath, func(w http.ResponseWriter, r *http.Request) {
-		for f.blocked.Load() {
-			select {
-			case <-r.Context().Done():
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-		_ = json.NewEncoder(w).Encode(wire.Probe{Plugin: "fake", Generation: f.generation.Load(), Protocol: 1})
-	})
-	mux.HandleFunc("POST /block", func(http.ResponseWriter, *http.Request) { f.blocked.Store(true) })
-	mux.HandleFunc("GET /env", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(os.Environ()) })
-	mux.HandleFunc("GET /nonblock", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, inheritedNonblock) })
-	mux.HandleFunc("GET /pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
-	mux.HandleFunc("GET /served", func(w http.ResponseWriter, _ *http.Request) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		_ = json.NewEncoder(w).Encode(map[string]any{"serves": f.serves, "sources": f.served.GetSources()})
-	})
-	mux.HandleFunc("GET /stdin", func(w http.ResponseWriter, _ *http.Request) {
-		b, err := io.ReadAll(os.Stdin)
-		fmt.Fprintf(w, "%d %v", len(b), err)
-	})
-	mux.HandleFunc("POST /child", func(w http.ResponseWriter, _ *http.Request) {
-		// It inherits standard error, and does not end by itself.
-		cmd := exec.Command("sleep", "1000")
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			panic(err)
-		}
-		fmt.Fprint(w, cmd.Process.Pid)
-	})
-	mux.HandleFunc("POST /print", func(w http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		fd := 2
-		if to := r.URL.Query().Get("fd"); to != "" {
-			fd, _ = strconv.Atoi(to)
-		}
-		for len(b) > 0 {
-			n, err := syscall.Write(fd, b)
-			if err != nil {
-				panic(err)
-			}
-			b = b[n:]
-		}
-	})
-	mux.HandleFunc("POST /panic", func(http.ResponseWriter, *http.Request) { go panic("what a day") })
-	mux.HandleFunc("POST /emit", f.emit)
-	return mux
-}
-
-func (f *fake) emit(w http.ResponseWriter, r *http.Request) {
-	b, _ := io.ReadAll(r.Body)
-	f.mu.Lock()
-	s := f.streams[r.URL.Query().Get("source")]
-	f.mu.Unlock()
-	if s == nil {
-		http.Error(w, "no such source runs", http.StatusServiceUnavailable)
-		return
-	}
-	verdict, err := s.emit(r.Context(), &wire.Batch{Events: [][]byte{b}})
-	switch {
-	case err != nil:
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-	case verdict.GetNotStored() != nil:
-		http.Error(w, verdict.GetNotStored().GetReason(), http.StatusTooManyRequests)
-	}
 }
 
 // fakeStream is one Run stream in the fake.
@@ -361,6 +265,14 @@ func (f *fake) Run(rpc wire.Source_RunServer) error {
 		s.say(&wire.FromSource{Message: &wire.FromSource_Started{Started: &wire.Started{}}})
 	}
 	if config.Silent || config.SilentOnce && nth == 1 {
+		<-rpc.Context().Done()
+		return rpc.Context().Err()
+	}
+	if config.Deaf {
+		for range config.Batches {
+			s.seq++
+			s.say(&wire.FromSource{Message: &wire.FromSource_Batch{Batch: &wire.Batch{Seq: s.seq, Events: [][]byte{[]byte("{}")}}}})
+		}
 		<-rpc.Context().Done()
 		return rpc.Context().Err()
 	}

@@ -94,7 +94,7 @@ func (s *logSink) remember(r record) {
 	if len(s.tail) == tailLines {
 		s.tail = slices.Delete(s.tail, 0, 1)
 	}
-	s.tail = append(s.tail, r.message[:min(len(r.message), 300)])
+	s.tail = append(s.tail, shorten(r.message, 300))
 }
 
 // record is one line of a plugin's log.

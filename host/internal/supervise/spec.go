@@ -99,7 +99,8 @@ type Timing struct {
 	BackoffMax time.Duration // 30 s
 
 	Drain time.Duration // from Drain to the end of a source's stream; 10 s
-	// Grace is what a process gets to exit by itself before it is killed; 2 s.
+	// Grace is what a process gets to exit by itself before it is killed; 2 s,
+	// which is also the most that go-plugin gives.
 	Grace time.Duration
 	// Bind is how long a busy address is tried again; 2 s.
 	Bind time.Duration

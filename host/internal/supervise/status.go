@@ -77,8 +77,12 @@ type Progress struct {
 	Message string `json:"message,omitempty"`
 }
 
-// maxProgress bounds the streams of one source whose progress is kept.
-const maxProgress = 256
+// Bounds on what is kept of what one source tells.
+const (
+	maxProgress = 256 // streams
+	maxProblems = 100
+	maxText     = 2 << 10 // bytes of one text
+)
 
 // board holds one plugin's Status. It is written by the plugin's goroutines and
 // read by anyone.
@@ -137,7 +141,10 @@ func (b *board) snapshot() Status {
 }
 
 func (s *SourceStatus) note(p *wire.Progress) {
-	progress := Progress{Stream: p.GetStream(), Done: p.GetDone(), Total: p.GetTotal(), Message: p.GetMessage()}
+	progress := Progress{
+		Stream: shorten(p.GetStream(), maxText), Done: p.GetDone(), Total: p.GetTotal(),
+		Message: shorten(p.GetMessage(), maxText),
+	}
 	i := slices.IndexFunc(s.Progress, func(have Progress) bool { return have.Stream == progress.Stream })
 	switch {
 	case i >= 0:
@@ -148,9 +155,13 @@ func (s *SourceStatus) note(p *wire.Progress) {
 }
 
 func problems(list []*wire.Problem) []Problem {
+	list = list[:min(len(list), maxProblems)]
 	out := make([]Problem, 0, len(list))
 	for _, p := range list {
-		out = append(out, Problem{Code: p.GetCode(), Path: p.GetPath(), Message: p.GetMessage(), Fix: p.GetFix()})
+		out = append(out, Problem{
+			Code: shorten(p.GetCode(), maxText), Path: shorten(p.GetPath(), maxText),
+			Message: shorten(p.GetMessage(), maxText), Fix: shorten(p.GetFix(), maxText),
+		})
 	}
 	return out
 }

@@ -31,12 +31,13 @@ type stream struct {
 	// sending is held while a message is sent: gRPC allows one at a time.
 	sending sync.Mutex
 
-	mu      sync.Mutex
-	started bool
-	heard   time.Time // when the plugin last said something, or the host paid its last debt
-	owed    int       // answers that the host owes
-	batches int       // without a verdict
-	numbers sequence
+	mu       sync.Mutex
+	started  bool
+	heard    time.Time // when the plugin last said something, or the host knew its last answer
+	batches  int       // without a verdict
+	requests int       // for a token, without an answer
+	unsent   int       // answers that are owed, or known and not sent yet
+	numbers  sequence
 }
 
 type submission struct {
@@ -163,19 +164,23 @@ func (s *stream) finished() error {
 	default:
 	}
 	close(s.drained)
-	s.paid(0)
+	s.sent(0)
 	return nil
 }
 
-// paid counts answers that were sent. After the last one to a source that has
-// drained the stream is half-closed.
-func (s *stream) paid(n int) {
-	if owes := s.owe(-n); owes {
-		return
-	}
+// sent counts answers that were sent. After the last one to a source that
+// has drained the stream is half-closed.
+func (s *stream) sent(n int) {
+	s.mu.Lock()
+	s.unsent -= n
+	more := s.unsent > 0
+	s.mu.Unlock()
 	select {
 	case <-s.drained:
 	default:
+		return
+	}
+	if more {
 		return
 	}
 	s.sending.Lock()
@@ -220,18 +225,22 @@ func (s *stream) answer(ctx context.Context) error {
 			return s.intake("verdict", err)
 		}
 		verdict.Batch = next.seq
-		// Before it is sent: its receiver may answer it with the next batch.
+		// Before it is sent: its receiver may answer it with the next batch. And
+		// from now on it is up to the plugin, which may not read at all.
 		s.settle(next.seq, verdict.GetNotStored() == nil)
 		if err := s.send(&wire.ToSource{Message: &wire.ToSource_Verdict{Verdict: verdict}}); err != nil {
 			return err
 		}
-		s.paid(1)
+		s.sent(1)
 	}
 }
 
 // requestToken notes that the plugin wants an access token.
 func (s *stream) requestToken() error {
-	s.owe(1)
+	s.mu.Lock()
+	s.requests++
+	s.unsent++
+	s.mu.Unlock()
 	select {
 	case s.tokens <- struct{}{}:
 		return nil
@@ -259,10 +268,14 @@ func (s *stream) answerTokens(ctx context.Context) error {
 				st.State = Running
 			}
 		})
+		s.mu.Lock()
+		s.requests--
+		s.heard = time.Now()
+		s.mu.Unlock()
 		if err := s.send(&wire.ToSource{Message: &wire.ToSource_Token{Token: token}}); err != nil {
 			return err
 		}
-		s.paid(1)
+		s.sent(1)
 	}
 }
 
@@ -323,21 +336,10 @@ func (s *stream) hear() {
 	s.heard = time.Now()
 }
 
-// owe changes the number of answers that the host owes, and tells whether any is
-// left. Until the last is given the plugin may be silent; from then its silence
-// counts.
-func (s *stream) owe(n int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.owed += n
-	s.heard = time.Now()
-	return s.owed > 0
-}
-
-// quiet returns for how long the plugin has said nothing, and whether the host
-// owes it an answer.
+// quiet returns for how long the plugin has said nothing, and whether it waits
+// for an answer that the host does not have yet.
 func (s *stream) quiet() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Since(s.heard), s.owed > 0
+	return time.Since(s.heard), s.batches+s.requests > 0
 }

@@ -237,3 +237,17 @@ func TestASourceThatWaitsForTheHostMayBeSilent(t *testing.T) {
 		t.Errorf("source %v", s.Error)
 	}
 }
+
+func TestASourceThatDoesNotHearItsVerdictsIsSilent(t *testing.T) {
+	in, logs := newIntake(), &buffer{}
+	in.verdict = func(context.Context, event.SourceID, *wire.Batch) (*wire.Verdict, error) {
+		v := stored()
+		// More than gRPC's flow control lets through to one who does not read.
+		v.GetStored().Violations = []*wire.Violation{{Message: strings.Repeat("x", 1<<20)}}
+		return v, nil
+	}
+	spec := fakeSpec(t, "good", source("a", fakeConfig{Deaf: true, Batches: 3}))
+	spec.Env["FAKE_SILENCE_MS"] = shortSilence
+	r := startWith(t, in, logs, options(t, in, logs, spec))
+	r.sourceFails(0, supervise.CodeSourceSilent)
+}

@@ -96,7 +96,11 @@ func (t *tenure) work(ctx context.Context) error {
 	// The end of ctx begins the drain; what works on must outlive it.
 	g, life := errgroup.WithContext(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		t.entry.board.update(func(s *Status) { s.State = Draining })
+		t.entry.board.update(func(s *Status) {
+			if s.State != Stopped {
+				s.State = Draining
+			}
+		})
 	})
 	defer stop()
 	g.Go(func() error { return t.watchProcess(life) })
