@@ -1,6 +1,7 @@
 package deliver_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -71,6 +72,45 @@ func TestAttemptsAreOnDiskWithinAMinute(t *testing.T) {
 		pass(61 * time.Second)
 		if b, err := os.ReadFile(filepath.Join(r.options.Dir, "attempts.jsonl")); err != nil || len(b) == 0 {
 			t.Errorf("attempts on disk: %q, %v", b, err)
+		}
+	})
+}
+
+func TestAttemptsOfAnOutageAreOnDiskWhileItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &target{answer: func(int, []destination.Event) error { return failure(destination.Unavailable) }}
+		r := newRig(t, d).start()
+		defer r.stop()
+		r.journal.addEvents(1)
+		pass(10 * time.Minute)
+		b, err := os.ReadFile(filepath.Join(r.options.Dir, "attempts.jsonl"))
+		if lines := bytes.Count(b, []byte("\n")); err != nil || lines < 5 || lines > 10 {
+			t.Errorf("%d attempts on disk after ten minutes of failures, want one for each minute (%v)", lines, err)
+		}
+	})
+}
+
+func TestEventThatPassesLateHasAnAttemptOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		d := &target{answer: func(n int, batch []destination.Event) error {
+			if time.Since(began) > 5*time.Second {
+				return nil
+			}
+			return poisoned(destination.Failed, "m1")(n, batch)
+		}}
+		r := newRig(t, d).start()
+		defer r.stop()
+		r.journal.addEvents(4)
+		pass(time.Minute)
+		passed := 0
+		for _, a := range r.attempts() {
+			if p := event.At(1, 1); a.Code == deliver.CodeOK && a.From <= p && p < a.To {
+				passed++
+			}
+		}
+		if passed != 1 {
+			t.Errorf("%d attempts tell that the event passed: %+v", passed, r.attempts())
 		}
 	})
 }

@@ -311,3 +311,19 @@ func TestCursorThatWasSyncedIsLeftAloneUntilTheNextSync(t *testing.T) {
 		}
 	})
 }
+
+func TestJournalErrorBehindABatchLosesNoneOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &target{}
+		r := newRig(t, d)
+		r.journal.once = map[uint64]error{2: os.ErrClosed, 4: os.ErrClosed}
+		for range 5 {
+			r.journal.addEvents(2)
+		}
+		r.start()
+		defer r.stop()
+		pass(time.Minute)
+		_, taken := d.all()
+		wantIDs(t, "taken", taken, numbered(0, 10))
+	})
+}

@@ -22,7 +22,8 @@ type journal struct {
 	end    uint64
 	frames []*frame // from first on
 	grown  chan struct{}
-	err    error // of every Next, while it is set
+	err    error            // of every Next, while it is set
+	once   map[uint64]error // of the next Next of a frame
 	events int
 }
 
@@ -92,6 +93,10 @@ func (j *journal) Next(ctx context.Context, seq uint64) (deliver.Frame, error) {
 	for {
 		j.mu.Lock()
 		grown, err := j.grown, j.err
+		if e, ok := j.once[seq]; ok {
+			err = e
+			delete(j.once, seq)
+		}
 		i := max(seq, j.first) - j.first
 		if err == nil && i < uint64(len(j.frames)) {
 			defer j.mu.Unlock()

@@ -14,11 +14,12 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/destination"
 )
 
-// table is a Flusher that keeps what it took for good only as far as a mark: the
-// number of events.
+// table is a Flusher that keeps what it took only as far as a mark, the number
+// of events. A flush that fails loses the rest.
 type table struct {
 	mu      sync.Mutex
 	rows    []string
+	marked  int
 	flushed []time.Time
 	resumes []int // what each Resume came back to
 	// send and flush may fail.
@@ -53,10 +54,11 @@ func (d *table) Flush(context.Context) ([]byte, error) {
 	d.note("flush")
 	if d.flush != nil {
 		if err := d.flush(); err != nil {
+			d.rows = d.rows[:d.marked]
 			return nil, err
 		}
 	}
-	d.flushed = append(d.flushed, time.Now())
+	d.flushed, d.marked = append(d.flushed, time.Now()), len(d.rows)
 	return strconv.AppendInt(nil, int64(len(d.rows)), 10), nil
 }
 
@@ -71,7 +73,7 @@ func (d *table) Resume(_ context.Context, mark []byte, notify func(destination.N
 	if n > len(d.rows) {
 		return fmt.Errorf("mark %d of a table with %d rows", n, len(d.rows))
 	}
-	d.rows = d.rows[:n]
+	d.rows, d.marked = d.rows[:n], n
 	d.resumes = append(d.resumes, n)
 	notify(destination.Notice{Code: "resumed", Text: "at " + string(mark)})
 	return nil

@@ -296,6 +296,51 @@ func TestFullQuarantineIsWaitedFor(t *testing.T) {
 	})
 }
 
+func TestBatchThatFailsTwiceStaysWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &target{answer: func(n int, _ []destination.Event) error {
+			if n < 2 {
+				return failure(destination.Failed)
+			}
+			return nil
+		}}
+		r := newRig(t, d)
+		r.journal.addEvents(8)
+		r.start()
+		defer r.stop()
+		pass(time.Minute)
+		sends, _ := d.all()
+		if len(sends) != 3 {
+			t.Fatalf("%d sends, want 3", len(sends))
+		}
+		for _, s := range sends {
+			wantIDs(t, "a send", s.ids, numbered(0, 8))
+		}
+	})
+}
+
+func TestPoisonInFrontBlocksNobodyBehindIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		poison := numbered(0, 5)
+		d := &target{answer: poisoned(destination.Failed, poison...)}
+		r := newRig(t, d)
+		r.journal.addEvents(10)
+		r.start()
+		defer r.stop()
+		pass(time.Hour)
+		_, taken := d.all()
+		slices.SortFunc(taken, byNumber)
+		wantIDs(t, "taken though nothing comes after them", taken, numbered(5, 10))
+		for range 20 {
+			r.journal.addEvents(1)
+		}
+		pass(5 * time.Minute)
+		q := r.quarantine.ids()
+		slices.SortFunc(q, byNumber)
+		wantIDs(t, "quarantine five minutes after others came", q, poison)
+	})
+}
+
 func TestPartOfABatchFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := map[string]int{}

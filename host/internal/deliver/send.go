@@ -90,7 +90,9 @@ func (l *Loop) send(ctx context.Context, events []destination.Event, whole bool)
 		case len(events) == 1:
 			l.suspect(events)
 			return nil
-		case l.streak >= patience:
+		case whole && l.streak < patience:
+			continue
+		case whole:
 			rest, alive, err := l.sample(ctx, events)
 			if err != nil {
 				return err
@@ -98,8 +100,6 @@ func (l *Loop) send(ctx context.Context, events []destination.Event, whole bool)
 			if events = rest; !alive {
 				continue
 			}
-		case whole:
-			continue
 		}
 		return l.halve(ctx, events)
 	}

@@ -157,6 +157,15 @@ func TestFileOfSomeoneElseIsNeverCut(t *testing.T) {
 			},
 			notice: "file_replaced", aside: strings.Repeat("not ours\n", 10),
 		},
+		"replaced by a copy": {
+			change: func(path string) error {
+				if err := os.WriteFile(path+".copy", []byte(lines(0, 9)), 0o600); err != nil {
+					return err
+				}
+				return os.Rename(path+".copy", path)
+			},
+			notice: "file_replaced", aside: lines(0, 9),
+		},
 		"rewritten in place": {
 			change: func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("not ours\n", 10)), 0o600) },
 			notice: "file_replaced", aside: strings.Repeat("not ours\n", 10),
