@@ -106,9 +106,15 @@ func (x *Index) replaceGroup(group []*slice, s *slice) bool {
 	return true
 }
 
-// betweenWrites is after how many merged entries a frozen table gets its turn,
-// some ten milliseconds.
-const betweenWrites = 1 << 16
+const (
+	// betweenWrites is after how many merged entries a frozen table gets its
+	// turn, some ten milliseconds.
+	betweenWrites = 1 << 16
+	// behind is how many slices say that merges do not keep up. Then a frozen
+	// table waits for the end of a merge, and Reserve with it: lookups that ask
+	// ever more filters would be no help to anyone.
+	behind = parts + fanIn
+)
 
 func (x *Index) mergeInto(ctx context.Context, w *writer, group []*slice) error {
 	heads := make([]*cursor, 0, len(group)) // newest first
@@ -126,7 +132,7 @@ func (x *Index) mergeInto(ctx context.Context, w *writer, group []*slice) error 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := x.writeFrozen(ctx); err != nil {
+			if err := x.writeBetween(ctx); err != nil {
 				return err
 			}
 		}
@@ -152,6 +158,17 @@ func (x *Index) mergeInto(ctx context.Context, w *writer, group []*slice) error 
 		}
 	}
 	return nil
+}
+
+// writeBetween puts a frozen table on disk in the middle of a merge.
+func (x *Index) writeBetween(ctx context.Context) error {
+	x.mu.RLock()
+	n := len(x.slices)
+	x.mu.RUnlock()
+	if n >= behind {
+		return nil
+	}
+	return x.writeFrozen(ctx)
 }
 
 // cursor goes through the entries of a slice.

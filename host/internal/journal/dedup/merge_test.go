@@ -97,6 +97,44 @@ func TestAFullTableIsWrittenDuringAMerge(t *testing.T) {
 	}
 }
 
+// Merges that fall behind go first, or lookups would ask ever more filters.
+func TestAMergeThatIsBehindIsNotInterrupted(t *testing.T) {
+	d := newMemDisk()
+	o := dedup.Options{Window: day, MaxIDs: 16 * 39_999, Synced: durable}.WithTable(20_000)
+	ix := open(t, d, o) // two tables are one id too many for a merge
+	n := 0
+	table := func() {
+		for range 20_000 {
+			n++
+			ix.Add(key(uint64(n)), at(n), begin)
+		}
+	}
+	for range 30 {
+		table()
+		must(t, ix.Work(t.Context()))
+	}
+	d = d.kill()
+	o.MaxIDs = 16 * 200_000
+	ix = open(t, d, o)
+	if got := ix.Stats().Slices; got != 30 {
+		t.Fatalf("%d slices, want 30", got)
+	}
+	before, after := ix.Covered(), event.Position(0)
+	d.on("read", 100, func() {
+		table()
+		d.on("rename", 1, func() { after = ix.Covered() })
+	})
+	must(t, ix.Work(t.Context()))
+	d.before = nil
+	if files, _ := d.List(); after != before || !strings.HasPrefix(files[0], "0000000000000000-") {
+		t.Errorf("when the first slice of a merge is named, covered %s, want %s as before", after, before)
+	}
+	must(t, ix.Work(t.Context()))
+	if st := ix.Stats(); st.Covered != at(n) || st.Slices > 5 {
+		t.Errorf("covered %s in %d slices, want %s in 4", st.Covered, st.Slices, at(n))
+	}
+}
+
 func TestForgetDuringAMerge(t *testing.T) {
 	d := newMemDisk()
 	ix, _ := longMerge(t, d)
