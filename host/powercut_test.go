@@ -38,9 +38,10 @@ type acknowledged struct {
 // recording is a real host's life: its file-system calls, and what it
 // acknowledged meanwhile.
 type recording struct {
-	root  string
-	calls []powercut.Call
-	acks  []acknowledged
+	*powercut.Trace
+	root   string
+	events []powercut.Event
+	acks   []acknowledged
 }
 
 func record(t *testing.T) recording {
@@ -49,7 +50,7 @@ func record(t *testing.T) recording {
 	trace := s.path("trace")
 	var r recording
 	r.root = s.path("data")
-	h := s.startUnder("strace", powercut.Args(trace)...)
+	h := s.startUnder("strace", powercut.Args(powercut.Recording{Log: trace})...)
 	client := newLoadClient(s.listen, "power-cut-test", 5)
 	for n := range 60 {
 		ids := make([]string, 5)
@@ -70,7 +71,13 @@ func record(t *testing.T) recording {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if r.calls, err = powercut.Parse(f); err != nil {
+	if r.Trace, err = powercut.Parse(f, r.root, s.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Verify(r.root); err != nil {
+		t.Fatal(err)
+	}
+	if r.events, err = r.Events(); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -78,21 +85,16 @@ func record(t *testing.T) recording {
 
 // cut rebuilds the disk as it may be when the power fails after n calls, and
 // returns what had been acknowledged by then.
-func (r *recording) cut(t *testing.T, n int, into string, chance *rand.Rand, noSync func(string) bool) map[string]bool {
+func (r *recording) cut(t *testing.T, n int, into string, l powercut.Loss) map[string]bool {
 	t.Helper()
-	d := powercut.NewDisk(r.root)
-	d.NoSync = noSync
-	if err := d.Play(r.calls[:n]); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Cut(into, chance); err != nil {
+	if err := r.Rebuild(n, into, l); err != nil {
 		t.Fatal(err)
 	}
 	acked := map[string]bool{}
 	for _, a := range r.acks {
 		// What a client heard before a call began was synced by calls that
 		// had ended before it.
-		if n < len(r.calls) && a.at.Before(r.calls[n].At) || n == len(r.calls) {
+		if n == len(r.events) || a.at.Before(r.events[n].Began) {
 			acked[a.id] = true
 		}
 	}
@@ -109,19 +111,19 @@ func TestNothingAcknowledgedIsLostInAPowerCut(t *testing.T) {
 	seed := seedOf(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	rec := record(t)
-	t.Logf("%d calls, %d events acknowledged", len(rec.calls), len(rec.acks))
-	if len(rec.acks) == 0 || len(rec.calls) == 0 {
+	t.Logf("%d calls, %d events acknowledged", len(rec.events), len(rec.acks))
+	if len(rec.acks) == 0 || len(rec.events) == 0 {
 		t.Fatal("nothing was recorded")
 	}
 	for i := range cuts {
-		n := 1 + r.IntN(len(rec.calls))
-		var chance *rand.Rand
+		n := 1 + r.IntN(len(rec.events))
+		loss := powercut.Loss{}
 		if i%2 == 1 {
-			chance = r
+			loss = powercut.Loss{Random: r, Keep: 0.5}
 		}
-		t.Run(fmt.Sprintf("after call %d, by chance %t", n, chance != nil), func(t *testing.T) {
+		t.Run(fmt.Sprintf("after call %d, keeping %v", n, loss.Keep), func(t *testing.T) {
 			s := newSite(t, powerCutConfig)
-			acked := rec.cut(t, n, s.path("data"), chance, nil)
+			acked := rec.cut(t, n, s.path("data"), loss)
 			h := s.start()
 			data := &site{t: t, dir: s.path("data")}
 			eventually(t, fmt.Sprintf("all %d acknowledged events in the file", len(acked)), func() bool {
@@ -178,7 +180,7 @@ func TestAPowerCutWithoutASyncLosesEvents(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			acked := rec.cut(t, len(rec.calls), dir, nil, noSync)
+			acked := rec.cut(t, len(rec.events), dir, powercut.Loss{NoSync: noSync})
 			have := journalled(t, filepath.Join(dir, "journal"))
 			missing := 0
 			for id := range acked {

@@ -10,6 +10,7 @@ import (
 type seams struct {
 	syncFile func(*os.File) error
 	syncDir  func(path string) error
+	rewrite  func(path string, from int64, sync func(*os.File) error) error
 	space    func(dir string) (space, error)
 
 	publishTimeout func() time.Duration // the wait for an acknowledgement
@@ -21,6 +22,7 @@ type seams struct {
 var production = seams{
 	syncFile:       (*os.File).Sync,
 	syncDir:        syncPath,
+	rewrite:        rewriteFile,
 	space:          statSpace,
 	publishTimeout: func() time.Duration { return 10 * time.Second },
 	watch:          time.Second,

@@ -16,6 +16,8 @@ type Faults struct {
 	Space func() (free, total uint64)
 	// PublishTimeout is how long the server may take to store a frame.
 	PublishTimeout func() time.Duration
+	// NoRewrite leaves the pages of a failed sync as they are.
+	NoRewrite bool
 }
 
 // WithFaults makes a journal's disk fail as the test wants, and its retries short.
@@ -36,6 +38,9 @@ func WithFaults(o Options, f Faults) Options {
 	}
 	if f.PublishTimeout != nil {
 		s.publishTimeout = f.PublishTimeout
+	}
+	if f.NoRewrite {
+		s.rewrite = func(string, int64, func(*os.File) error) error { return nil }
 	}
 	o.seams = &s
 	return o

@@ -22,7 +22,7 @@ type session struct {
 
 // openSession starts the server on the journal's directory.
 func (j *Journal) openSession(ctx context.Context) (*session, error) {
-	if err := j.disk.suspects.rewrite(j.disk.seams.syncFile); err != nil {
+	if err := j.disk.suspects.rewrite(j.disk.seams); err != nil {
 		return nil, err
 	}
 	before := readBlockSizes(j.opts.Dir)

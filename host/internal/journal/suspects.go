@@ -30,11 +30,11 @@ func (s *suspects) add(path string, durable int64) {
 
 // rewrite writes the doubtful bytes of every suspect again. Nothing else may
 // write to them meanwhile. What was lost already is found by its checksum later.
-func (s *suspects) rewrite(sync func(*os.File) error) error {
+func (s *suspects) rewrite(via *seams) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for path, from := range s.files {
-		if err := rewriteFile(path, from, sync); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := via.rewrite(path, from, via.syncFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("rewrite %s: %w", path, err)
 		}
 		delete(s.files, path)
@@ -42,6 +42,7 @@ func (s *suspects) rewrite(sync func(*os.File) error) error {
 	return nil
 }
 
+// rewriteFile writes a file's bytes from an offset on again, and syncs it.
 func rewriteFile(path string, from int64, sync func(*os.File) error) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

@@ -1,11 +1,20 @@
-// Package powercut rebuilds what a disk may hold after a power cut, from a
-// recording of a real process's file-system calls.
+// Package powercut rebuilds what a disk may hold after a power cut, from the
+// system calls of the real processes that wrote to it. It serves tests.
 //
-// strace records the calls (see Args). Parse reads them, and a Disk plays them
-// up to a chosen point. What was synced by then is kept: a file's bytes by a
-// sync of the file or by O_SYNC, a name by a sync of its directory and by
-// nothing else. What was not is dropped, or each write, truncation and change
-// of a directory is kept or dropped by chance: a disk may do either.
+// Command runs a process under strace; Parse reads the log. A cut is a place
+// between two calls: Rebuild writes the directory as it may be found after it.
 //
-// It knows nothing of what the files mean. It is used by tests only.
+//   - What a file's fsync, fdatasync, sync or O_SYNC write has covered is there.
+//     A call covers what had returned before it began.
+//   - A name is there after an fsync of its directory, a rename of two
+//     directories after that of either. An fsync of the file alone gives it no
+//     name.
+//   - Nothing else is sure. A Loss says what becomes of it: all of it is lost, or
+//     a random part of it: single pages of a write, single names, in any order.
+//   - After a failed fsync of a file, the bytes that it was to cover count as
+//     lost until they are written again, as Linux treats them.
+//
+// Verify compares the model's idea of the disk, nothing lost, with the real one
+// after the process has ended, so that a call which the model does not know
+// cannot make a test pass.
 package powercut

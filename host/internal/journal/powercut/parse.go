@@ -2,7 +2,7 @@ package powercut
 
 import (
 	"bufio"
-	"bytes"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"strconv"
@@ -10,192 +10,233 @@ import (
 	"time"
 )
 
-// calls are what a recording needs: everything that changes a file, a directory
-// or a position in a file.
-const calls = "open,openat,creat,read,write,pwrite64,writev,pwritev,pwritev2,lseek,truncate,ftruncate,fallocate," +
-	"fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,symlink,symlinkat,copy_file_range,sendfile"
-
-// Args are strace's arguments before the command that is recorded to a file.
-// Only what the process itself does is taken, not what its children do.
-func Args(file string) []string {
-	return []string{"-f", "-ttt", "-y", "-s", "33554432", "-e", "trace=" + calls, "-e", "signal=none", "-o", file}
+// Trace is a log of system calls, in the order in which they returned.
+type Trace struct {
+	root   string
+	cwd    string
+	calls  []call
+	births map[int]birth // of the threads that others made
 }
 
-// Call is one finished system call.
-type Call struct {
-	At     time.Time // when it began
-	Thread int
-	Name   string
-	Args   []string // as strace writes them
-	Result int64    // negative: it failed
-	// Path is what strace shows for a descriptor that was returned.
-	Path string
+type birth struct {
+	parent      int
+	sharesFiles bool
 }
 
-// Parse reads a recording. Calls are in the order in which they ended; one that
-// never ended is left out.
-func Parse(r io.Reader) ([]Call, error) {
-	var out []Call
-	open := map[int]string{} // by thread: the beginning of a call
-	lines := bufio.NewReaderSize(r, 1<<20)
+// call is one system call that has returned.
+type call struct {
+	thread int
+	began  time.Time
+	// before is the number of calls that had returned when this one began.
+	before int
+	name   string
+	args   []string
+	result int64 // negative: it failed
+}
+
+// Event is a call as a test sees it, to find the place of a cut.
+type Event struct {
+	// Began is when the call was made. What somebody learnt before it, learnt it
+	// from calls that had returned.
+	Began time.Time
+	Name  string
+	// FD and Output are set where the call wrote to a descriptor that is not a
+	// file below the root, such as standard output.
+	FD     int
+	Output []byte
+}
+
+// Parse reads a log that Command made strace write. root is the absolute path of
+// the directory that is followed, which was empty, or not there, when the process
+// began; cwd is the process's working directory then.
+func Parse(log io.Reader, root, cwd string) (*Trace, error) {
+	t := &Trace{root: root, cwd: cwd, births: make(map[int]birth)}
+	p := parser{trace: t, unfinished: make(map[int]begun)}
+	in := bufio.NewReaderSize(log, 1<<20)
 	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 0 {
-			c, ok, perr := parseLine(string(bytes.TrimRight(line, "\n")), open)
-			if perr != nil {
-				return nil, fmt.Errorf("line %d: %w", n, perr)
-			}
-			if ok {
-				out = append(out, c)
-			}
+		line, err := in.ReadString('\n')
+		if err == io.EOF && line == "" {
+			return t, nil
 		}
-		if err == io.EOF {
-			return out, nil
+		if err == nil || err == io.EOF {
+			err = p.line(strings.TrimSuffix(line, "\n"))
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 	}
 }
 
-const unfinished = " <unfinished ...>"
+// parser joins the two lines of a call during which others were made.
+type parser struct {
+	trace      *Trace
+	unfinished map[int]begun // by thread
+}
 
-func parseLine(line string, open map[int]string) (Call, bool, error) {
-	thread, rest, ok := strings.Cut(line, " ")
-	id, err := strconv.Atoi(thread)
-	if !ok || err != nil {
-		return Call{}, false, fmt.Errorf("no thread in %.80q", line)
-	}
-	at, text, ok := strings.Cut(strings.TrimLeft(rest, " "), " ")
+type begun struct {
+	text   string
+	at     time.Time
+	before int
+}
+
+func (p *parser) line(line string) error {
+	thread, at, text, ok := splitLine(line)
 	if !ok {
-		return Call{}, false, fmt.Errorf("no time in %.80q", line)
+		return fmt.Errorf("not strace's: %.80q", line)
 	}
-	switch {
-	case strings.HasPrefix(text, "+++"), strings.HasPrefix(text, "---"):
-		return Call{}, false, nil
-	case strings.HasSuffix(text, unfinished):
-		open[id] = at + " " + strings.TrimSuffix(text, unfinished)
-		return Call{}, false, nil
-	case strings.HasPrefix(text, "<... "):
-		_, end, ok := strings.Cut(text, " resumed>")
-		if !ok || open[id] == "" {
-			return Call{}, false, fmt.Errorf("a call ends that did not begin: %.80q", line)
+	if strings.HasPrefix(text, "+++") || strings.HasPrefix(text, "---") {
+		return nil
+	}
+	b := begun{text, at, len(p.trace.calls)}
+	if head, ok := strings.CutSuffix(text, " <unfinished ...>"); ok {
+		if b.text = head; !strings.HasPrefix(head, "close(") {
+			p.unfinished[thread] = b
+			return nil
 		}
-		at, text, _ = strings.Cut(open[id]+end, " ")
-		delete(open, id)
+		// The number is free before the call returns, and the log may show it
+		// taken again before that.
+		b.text += ") = 0"
 	}
-	return parseCall(id, at, text)
-}
-
-func parseCall(thread int, at, text string) (Call, bool, error) {
-	seconds, err := strconv.ParseFloat(at, 64)
+	if strings.HasPrefix(text, "<... ") {
+		_, rest, ok := strings.Cut(text, " resumed>")
+		if !ok {
+			return fmt.Errorf("no system call: %.80q", text)
+		}
+		if b, ok = p.unfinished[thread]; !ok {
+			return nil // a close
+		}
+		b.text += rest
+		delete(p.unfinished, thread)
+	}
+	c, err := parseCall(b.text)
 	if err != nil {
-		return Call{}, false, fmt.Errorf("no time in %.80q", text)
+		return err
 	}
-	c := Call{At: time.UnixMicro(int64(seconds * 1e6)), Thread: thread}
-	name, rest, ok := strings.Cut(text, "(")
-	if !ok {
-		return Call{}, false, fmt.Errorf("no call in %.80q", text)
-	}
-	c.Name = name
-	var after string
-	if c.Args, after, err = splitArgs(rest); err != nil {
-		return Call{}, false, fmt.Errorf("%s: %w", name, err)
-	}
-	_, result, ok := strings.Cut(after, "= ")
-	if !ok || strings.HasPrefix(result, "?") { // the process ended in it
-		return Call{}, false, nil
-	}
-	number := result
-	if i := strings.IndexAny(result, " <"); i >= 0 {
-		number = result[:i]
-	}
-	if c.Result, err = strconv.ParseInt(number, 0, 64); err != nil {
-		return Call{}, false, fmt.Errorf("%s: result %.40q", name, result)
-	}
-	_, c.Path = descriptor(result)
-	return c, true, nil
+	c.thread, c.began, c.before = thread, b.at, b.before
+	p.add(c)
+	return nil
 }
 
-// splitArgs splits at the commas that are not in strings, brackets or the paths
-// of descriptors, up to the call's closing parenthesis.
-func splitArgs(s string) (args []string, after string, err error) {
-	depth, begin := 0, 0
-	for i := 0; i < len(s); i++ {
+func (p *parser) add(c call) {
+	p.trace.calls = append(p.trace.calls, c)
+	switch c.name {
+	case "clone", "clone3", "fork", "vfork":
+		if c.result > 0 {
+			p.trace.births[int(c.result)] = birth{c.thread, strings.Contains(strings.Join(c.args, "|"), "CLONE_FILES")}
+		}
+	}
+}
+
+func splitLine(line string) (thread int, at time.Time, text string, ok bool) {
+	number, rest, ok1 := strings.Cut(line, " ")
+	stamp, text, ok2 := strings.Cut(strings.TrimLeft(rest, " "), " ")
+	thread, err1 := strconv.Atoi(number)
+	seconds, micros, ok3 := strings.Cut(stamp, ".")
+	sec, err2 := strconv.ParseInt(seconds, 10, 64)
+	usec, err3 := strconv.ParseInt(micros, 10, 64)
+	return thread, time.Unix(sec, usec*1000), text, ok1 && ok2 && ok3 && err1 == nil && err2 == nil && err3 == nil
+}
+
+// parseCall reads "name(arguments) = result". A call that never returned has the
+// result "?" and counts as failed.
+func parseCall(text string) (call, error) {
+	name, rest, ok := strings.Cut(text, "(")
+	at := strings.LastIndex(rest, " = ")
+	if !ok || at < 0 {
+		return call{}, fmt.Errorf("no system call: %.80q", text)
+	}
+	args := strings.TrimRight(rest[:at], " ")
+	args, ok = strings.CutSuffix(args, ")")
+	if !ok {
+		return call{}, fmt.Errorf("no system call: %.80q", text)
+	}
+	c := call{name: name, args: splitArgs(args), result: -1}
+	value, _, _ := strings.Cut(rest[at+3:], " ")
+	if value == "?" {
+		return c, nil
+	}
+	result, err := strconv.ParseInt(value, 0, 64)
+	if err != nil && !strings.HasPrefix(value, "0x") { // an address may exceed an int64
+		return call{}, fmt.Errorf("result of %.80q: %w", text, err)
+	}
+	c.result = result
+	return c, nil
+}
+
+// splitArgs splits at the commas that are outside all brackets. Strings are in
+// hexadecimal and contain neither.
+func splitArgs(s string) []string {
+	var args []string
+	depth, start := 0, 0
+	for i := range len(s) {
 		switch s[i] {
-		case '"':
-			for i++; i < len(s) && s[i] != '"'; i++ {
-				if s[i] == '\\' {
-					i++
-				}
-			}
-		case '(', '[', '{', '<':
+		case '[', '{', '(':
 			depth++
-		case ']', '}', '>':
+		case ']', '}', ')':
 			depth--
 		case ',':
 			if depth == 0 {
-				args = append(args, strings.TrimSpace(s[begin:i]))
-				begin = i + 1
+				args = append(args, strings.TrimSpace(s[start:i]))
+				start = i + 1
 			}
-		case ')':
-			if depth == 0 {
-				if last := strings.TrimSpace(s[begin:i]); last != "" {
-					args = append(args, last)
-				}
-				return args, s[i+1:], nil
-			}
-			depth--
 		}
 	}
-	return nil, "", fmt.Errorf("no end in %.80q", s)
+	if rest := strings.TrimSpace(s[start:]); rest != "" {
+		args = append(args, rest)
+	}
+	return args
 }
 
-// descriptor reads a number and the path behind it: 5</tmp/x>.
-func descriptor(s string) (fd int, path string) {
-	number, rest, ok := strings.Cut(s, "<")
-	if !ok {
-		number = s
+// text is the bytes of a string argument.
+func (c *call) text(i int) ([]byte, error) {
+	if i >= len(c.args) {
+		return nil, fmt.Errorf("%s has no argument %d", c.name, i)
 	}
-	fd, err := strconv.Atoi(strings.TrimSpace(number))
-	if err != nil {
-		return -1, ""
-	}
-	path, _, _ = strings.Cut(rest, ">")
-	return fd, path
+	return unquote(c.args[i])
 }
 
-// unquote reads one of strace's strings.
-func unquote(s string) ([]byte, error) {
-	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
-		return nil, fmt.Errorf("not a whole string: %.60q", s)
+func unquote(arg string) ([]byte, error) {
+	if len(arg) < 2 || arg[0] != '"' || arg[len(arg)-1] != '"' {
+		return nil, fmt.Errorf("%.80q is not a whole string", arg)
 	}
-	s = s[1 : len(s)-1]
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' {
-			out = append(out, s[i])
-			continue
+	return hex.DecodeString(strings.ReplaceAll(arg[1:len(arg)-1], `\x`, ""))
+}
+
+// vector is the bytes of an array of iovecs.
+func (c *call) vector(i int) ([]byte, error) {
+	var all []byte
+	for _, part := range strings.Split(c.args[i], "iov_base=")[1:] {
+		data, _, _ := strings.Cut(part, ",")
+		bytes, err := unquote(data)
+		if err != nil {
+			return nil, err
 		}
-		i++
-		if i == len(s) {
-			return nil, fmt.Errorf("a string ends in a backslash")
-		}
-		if at := strings.IndexByte(`abtnvfr`, s[i]); at >= 0 {
-			out = append(out, byte(7+at))
-			continue
-		}
-		if s[i] < '0' || s[i] > '7' {
-			out = append(out, s[i])
-			continue
-		}
-		n := 0
-		for digits := 0; digits < 3 && i < len(s) && s[i] >= '0' && s[i] <= '7'; digits++ {
-			n = n*8 + int(s[i]-'0')
-			i++
-		}
-		i--
-		out = append(out, byte(n))
+		all = append(all, bytes...)
 	}
-	return out, nil
+	return all, nil
+}
+
+// number is an integer argument, or a directory's AT_FDCWD.
+func (c *call) number(i int) (int64, error) {
+	if i >= len(c.args) {
+		return 0, fmt.Errorf("%s has no argument %d", c.name, i)
+	}
+	if c.args[i] == "AT_FDCWD" {
+		return atCwd, nil
+	}
+	return strconv.ParseInt(c.args[i], 0, 64)
+}
+
+const atCwd = -100
+
+func (c *call) has(i int, flag string) bool {
+	if i >= len(c.args) {
+		return false
+	}
+	for _, f := range strings.Split(c.args[i], "|") {
+		if f == flag {
+			return true
+		}
+	}
+	return false
 }
