@@ -83,8 +83,11 @@ func (t *tenure) watch(ctx context.Context, probe func(context.Context) error) e
 			continue
 		case <-every.C:
 		}
+		before := t.batches.Load()
 		err := probe(ctx)
-		if err == nil || ctx.Err() != nil {
+		// A plugin that hands over batches is busy, not dead: the probe waits
+		// behind its clients, and a restart would make them wait longer.
+		if err == nil || ctx.Err() != nil || t.batches.Load() != before {
 			failures = 0
 			continue
 		}

@@ -170,6 +170,25 @@ func TestAPluginThatDoesNotAnswerThroughItsListenerIsRestarted(t *testing.T) {
 	}
 }
 
+// The probe stands in the same queue as the plugin's clients: a plugin that works
+// that queue off is not restarted for its length.
+func TestABusyPluginIsNotTakenForDead(t *testing.T) {
+	in, logs := newIntake(), &buffer{}
+	o := options(t, in, logs, httpSpec(t, "good", source("a", fakeConfig{})))
+	o.Timing.ProbeTimeout = 100 * time.Millisecond
+	r := startWith(t, in, logs, o)
+	before := r.running()
+	r.post("/block")
+	busy := time.Now().Add(time.Duration(supervise.DefaultTiming().ProbeFailures+3) * (o.Timing.ProbeTimeout + o.Timing.ProbeEvery))
+	for time.Now().Before(busy) {
+		r.do(http.MethodPost, "/emit?source=a", `{}`)
+	}
+	if now := r.status(); now.PID != before.PID || now.Restarts != 0 {
+		t.Fatalf("the busy plugin was restarted: %+v", now)
+	}
+	r.fails(supervise.CodeProbe)
+}
+
 func TestAListenerServedByAnotherIsNotBelieved(t *testing.T) {
 	in, logs := newIntake(), &buffer{}
 	o := options(t, in, logs, httpSpec(t, "another generation"))

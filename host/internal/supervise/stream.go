@@ -119,6 +119,7 @@ func (s *stream) take(ctx context.Context, m *wire.FromSource) error {
 		s.started = true
 		s.source.started()
 	case *wire.FromSource_Batch:
+		s.source.tenure.batches.Add(1)
 		return s.submit(ctx, m.Batch)
 	case *wire.FromSource_TokenRequest:
 		return s.requestToken()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,8 @@ type tenure struct {
 	served chan struct{}
 	// draining is closed when the sources are to finish.
 	draining <-chan struct{}
+	// batches counts what the sources handed over: work that was done.
+	batches atomic.Uint64
 }
 
 // tenure launches a process, works with it until it fails or ctx ends, and ends
