@@ -43,7 +43,7 @@ var law = map[string]room{
 	"host/internal/destination/file":    {imports: leaves},
 	"host/internal/destination/webhook": {imports: leaves},
 	"host/internal/gate":                {imports: inside},
-	"host/internal/journal":             {imports: slices.Concat(leaves, []string{"host/internal/journal/dedup"})},
+	"host/internal/journal":             {imports: slices.Concat(leaves, []string{"host/internal/journal/dedup"}), tests: []string{"host/internal/journal/powercut"}},
 	"host/internal/journal/powercut":    {},
 	"host/internal/journal/dedup":       {imports: []string{"host/internal/event"}},
 	"host/internal/quarantine":          {imports: leaves},
