@@ -13,11 +13,15 @@ import (
 // errSilent is the cause of an Error about a source that said nothing for too long.
 var errSilent = errors.New("silent")
 
+// errDrainLate ends a stream that was not drained in time.
+var errDrainLate = errors.New("not drained in time")
+
 // processExit is how long a broken stream waits to learn that its process ended.
 const processExit = time.Second
 
-func (s *stream) intake(operation string, err error) *Error {
-	e := s.source.fault(CodeSourceIntake, operation+": "+err.Error(), "look at the host's own health")
+// intakeFault says that the host's own side of a stream failed.
+func (s *source) intakeFault(operation string, err error) *Error {
+	e := s.fault(CodeSourceIntake, operation+": "+err.Error(), "look at the host's own health")
 	e.Err = err
 	return e
 }

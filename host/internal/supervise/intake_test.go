@@ -17,7 +17,7 @@ type intake struct {
 	// verdict answers each batch; nil: stored.
 	verdict func(ctx context.Context, source event.SourceID, b *wire.Batch) (*wire.Verdict, error)
 	// open refuses streams; nil: none.
-	open  func(source event.SourceID) error
+	open  func(ctx context.Context, source event.SourceID) error
 	token *wire.Token // nil: sessions have no tokens
 
 	mu          sync.Mutex
@@ -32,9 +32,9 @@ func newIntake() *intake {
 	return &intake{events: map[event.SourceID][]string{}, checkpoints: map[event.SourceID][]byte{}}
 }
 
-func (in *intake) Open(_ context.Context, source event.SourceID, generation uint64) (supervise.Session, error) {
+func (in *intake) Open(ctx context.Context, source event.SourceID, generation uint64) (supervise.Session, error) {
 	if in.open != nil {
-		if err := in.open(source); err != nil {
+		if err := in.open(ctx, source); err != nil {
 			return nil, err
 		}
 	}
@@ -87,10 +87,12 @@ func (s *session) Submit(_ context.Context, b *wire.Batch) (supervise.Wait, erro
 	s.in.order = append(s.in.order, b.GetSeq())
 	s.in.mu.Unlock()
 	return func(ctx context.Context) (*wire.Verdict, error) {
+		verdict := stored()
 		if s.in.verdict != nil {
-			v, err := s.in.verdict(ctx, s.source, b)
-			if err != nil || v.GetNotStored() != nil {
-				return v, err
+			var err error
+			verdict, err = s.in.verdict(ctx, s.source, b)
+			if err != nil || verdict.GetNotStored() != nil {
+				return verdict, err
 			}
 		}
 		s.in.mu.Lock()
@@ -101,7 +103,7 @@ func (s *session) Submit(_ context.Context, b *wire.Batch) (supervise.Wait, erro
 		if len(b.GetCheckpoint()) > 0 {
 			s.in.checkpoints[s.source] = b.GetCheckpoint()
 		}
-		return stored(), nil
+		return verdict, nil
 	}, nil
 }
 

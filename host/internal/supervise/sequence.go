@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/wellhead-io/wellhead/sdk/wire"
 )
@@ -56,7 +55,7 @@ func (s *stream) check(b *wire.Batch) error {
 	if s.batches++; s.batches > int(s.limits.Window) {
 		return s.protocol(fmt.Sprintf("it sent more than %d batches without waiting for a verdict", s.limits.Window))
 	}
-	s.unsent++
+	s.owed++
 	return nil
 }
 
@@ -65,7 +64,6 @@ func (s *stream) settle(seq uint64, stored bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.batches--
-	s.heard = time.Now()
 	if !stored {
 		s.numbers.refused(seq)
 	}

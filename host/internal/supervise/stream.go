@@ -28,16 +28,16 @@ type stream struct {
 	tokens    chan struct{} // unanswered token requests
 	drained   chan struct{} // closed by Drained
 
-	// sending is held while a message is sent: gRPC allows one at a time.
-	sending sync.Mutex
+	// sender is held while a message is sent: gRPC allows one at a time.
+	sender sync.Mutex
 
-	mu       sync.Mutex
-	started  bool
-	heard    time.Time // when the plugin last said something, or the host knew its last answer
-	batches  int       // without a verdict
-	requests int       // for a token, without an answer
-	unsent   int       // answers that are owed, or known and not sent yet
-	numbers  sequence
+	mu      sync.Mutex
+	started bool
+	heard   time.Time // when the plugin last said something, or the host paid its last debt
+	sending time.Time // since when a message waits for the plugin to read; zero: none does
+	owed    int       // answers that were not sent yet
+	batches int       // without a verdict
+	numbers sequence
 }
 
 type submission struct {
@@ -48,16 +48,46 @@ type submission struct {
 // stream opens a Run stream and works on it until its end. It returns errDrained
 // or why the stream ended.
 func (s *source) stream(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	g, ctx := errgroup.WithContext(ctx)
+	life, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	g, ctx := errgroup.WithContext(life)
+	g.Go(func() error { return s.boundDrain(ctx, end) })
+	g.Go(func() error { return s.converse(ctx) })
+	err := g.Wait()
+	if errors.Is(context.Cause(life), errDrainLate) {
+		s.log.Warn("source did not drain in time and is ended", "code", CodeSourceDrain,
+			"deadline", s.tenure.entry.timing.Drain)
+		return errDrained
+	}
+	return err
+}
+
+// boundDrain ends a stream that is not drained in time, whatever it waits for.
+func (s *source) boundDrain(ctx context.Context, end context.CancelCauseFunc) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.tenure.draining:
+	}
+	s.update(func(st *SourceStatus) { st.State = Draining })
+	deadline := time.NewTimer(s.tenure.entry.timing.Drain)
+	defer deadline.Stop()
+	select {
+	case <-ctx.Done():
+	case <-deadline.C:
+		end(errDrainLate)
+	}
+	return nil
+}
+
+// converse speaks with the plugin until the stream ends. It never returns nil.
+func (s *source) converse(ctx context.Context) error {
 	session, err := s.tenure.entry.supervisor.options.Intake.Open(ctx, s.spec.ID, s.tenure.generation)
 	if err != nil {
-		e := s.fault(CodeSourceIntake, "open: "+err.Error(), "look at the host's own health")
-		e.Err = err
-		return e
+		return s.intakeFault("open", err)
 	}
 	defer session.Close()
+	g, ctx := errgroup.WithContext(ctx)
 	rpc, err := s.tenure.process.rpc.Run(ctx)
 	if err != nil {
 		return s.ended(err)
@@ -78,14 +108,16 @@ func (s *source) stream(ctx context.Context) error {
 	g.Go(func() error { return st.answerTokens(ctx) })
 	g.Go(func() error { return st.watch(ctx) })
 	g.Go(func() error { return st.drain(ctx) })
-	return g.Wait()
+	return g.Wait() // receive never returns nil
 }
 
 // send sends one message. The error says why the stream ended.
 func (s *stream) send(m *wire.ToSource) error {
-	s.sending.Lock()
-	defer s.sending.Unlock()
+	s.sender.Lock()
+	defer s.sender.Unlock()
+	s.setSending(time.Now())
 	err := s.rpc.Send(m)
+	s.setSending(time.Time{})
 	if errors.Is(err, io.EOF) {
 		// The stream has ended; receive learns why.
 		return nil
@@ -94,6 +126,12 @@ func (s *stream) send(m *wire.ToSource) error {
 		return s.source.ended(err)
 	}
 	return nil
+}
+
+func (s *stream) setSending(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sending = since
 }
 
 // receive takes what the plugin says until the stream ends.
@@ -165,27 +203,28 @@ func (s *stream) finished() error {
 	default:
 	}
 	close(s.drained)
-	s.sent(0)
+	s.paid(0)
 	return nil
 }
 
-// sent counts answers that were sent. After the last one to a source that
-// has drained the stream is half-closed.
-func (s *stream) sent(n int) {
+// paid counts answers that were sent. After the last one to a source that has
+// drained the stream is half-closed.
+func (s *stream) paid(n int) {
 	s.mu.Lock()
-	s.unsent -= n
-	more := s.unsent > 0
+	s.owed -= n
+	s.heard = time.Now()
+	owes := s.owed > 0
 	s.mu.Unlock()
 	select {
 	case <-s.drained:
 	default:
 		return
 	}
-	if more {
+	if owes {
 		return
 	}
-	s.sending.Lock()
-	defer s.sending.Unlock()
+	s.sender.Lock()
+	defer s.sender.Unlock()
 	// It fails only on a stream that has ended.
 	_ = s.rpc.CloseSend()
 }
@@ -202,7 +241,7 @@ func (s *stream) submit(ctx context.Context, b *wire.Batch) error {
 	}
 	wait, err := s.session.Submit(ctx, b)
 	if err != nil {
-		return s.intake("submit", err)
+		return s.source.intakeFault("submit", err)
 	}
 	// There is room: check has counted.
 	s.submitted <- submission{seq: b.GetSeq(), wait: wait}
@@ -223,24 +262,22 @@ func (s *stream) answer(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			return s.intake("verdict", err)
+			return s.source.intakeFault("verdict", err)
 		}
 		verdict.Batch = next.seq
-		// Before it is sent: its receiver may answer it with the next batch. And
-		// from now on it is up to the plugin, which may not read at all.
+		// Before it is sent: its receiver may answer it with the next batch.
 		s.settle(next.seq, verdict.GetNotStored() == nil)
 		if err := s.send(&wire.ToSource{Message: &wire.ToSource_Verdict{Verdict: verdict}}); err != nil {
 			return err
 		}
-		s.sent(1)
+		s.paid(1)
 	}
 }
 
 // requestToken notes that the plugin wants an access token.
 func (s *stream) requestToken() error {
 	s.mu.Lock()
-	s.requests++
-	s.unsent++
+	s.owed++
 	s.mu.Unlock()
 	select {
 	case s.tokens <- struct{}{}:
@@ -269,40 +306,23 @@ func (s *stream) answerTokens(ctx context.Context) error {
 				st.State = Running
 			}
 		})
-		s.mu.Lock()
-		s.requests--
-		s.heard = time.Now()
-		s.mu.Unlock()
 		if err := s.send(&wire.ToSource{Message: &wire.ToSource_Token{Token: token}}); err != nil {
 			return err
 		}
-		s.sent(1)
+		s.paid(1)
 	}
 }
 
-// drain asks the source to finish when it is time, and ends the stream where it
-// does not.
+// drain asks the source to finish when it is time.
 func (s *stream) drain(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-s.source.tenure.draining:
 	}
-	s.source.update(func(st *SourceStatus) { st.State = Draining })
 	limit := s.source.tenure.entry.timing.Drain
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
 	request := &wire.Drain{DeadlineMs: uint32(limit.Milliseconds())}
-	if err := s.send(&wire.ToSource{Message: &wire.ToSource_Drain{Drain: request}}); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-deadline.C:
-		s.source.log.Warn("source did not drain in time and is ended", "code", CodeSourceDrain, "deadline", limit)
-		return errDrained
-	}
+	return s.send(&wire.ToSource{Message: &wire.ToSource_Drain{Drain: request}})
 }
 
 // watch ends the stream where the plugin says nothing for too long and has
@@ -337,10 +357,13 @@ func (s *stream) hear() {
 	s.heard = time.Now()
 }
 
-// quiet returns for how long the plugin has said nothing, and whether it waits
-// for an answer that the host does not have yet.
+// quiet returns for how long the plugin has done nothing, and whether it waits
+// for an answer. One that lets an answer wait does not.
 func (s *stream) quiet() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Since(s.heard), s.batches+s.requests > 0
+	if !s.sending.IsZero() {
+		return min(time.Since(s.heard), time.Since(s.sending)), false
+	}
+	return time.Since(s.heard), s.owed > 0
 }

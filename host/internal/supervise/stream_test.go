@@ -183,7 +183,7 @@ func TestASourceGetsATokenOrHearsWhyNot(t *testing.T) {
 
 func TestAnIntakeThatIsClosedIsTheSourcesReason(t *testing.T) {
 	in, logs := newIntake(), &buffer{}
-	in.open = func(event.SourceID) error { return errNotToday }
+	in.open = func(context.Context, event.SourceID) error { return errNotToday }
 	r := startWith(t, in, logs, options(t, in, logs, fakeSpec(t, "good", source("a", fakeConfig{}))))
 	if e := r.sourceFails(0, supervise.CodeSourceIntake); !strings.Contains(e.Error(), "not today") {
 		t.Errorf("error %v", e)
@@ -242,12 +242,33 @@ func TestASourceThatDoesNotHearItsVerdictsIsSilent(t *testing.T) {
 	in, logs := newIntake(), &buffer{}
 	in.verdict = func(context.Context, event.SourceID, *wire.Batch) (*wire.Verdict, error) {
 		v := stored()
-		// More than gRPC's flow control lets through to one who does not read.
+		// Together more than gRPC lets through to one who does not read (16 MiB).
 		v.GetStored().Violations = []*wire.Violation{{Message: strings.Repeat("x", 1<<20)}}
 		return v, nil
 	}
-	spec := fakeSpec(t, "good", source("a", fakeConfig{Deaf: true, Batches: 3}))
+	spec := fakeSpec(t, "good", source("a", fakeConfig{Deaf: true, Batches: 40}))
 	spec.Env["FAKE_SILENCE_MS"] = shortSilence
 	r := startWith(t, in, logs, options(t, in, logs, spec))
 	r.sourceFails(0, supervise.CodeSourceSilent)
+	// Nor does it hold up the end.
+	began := time.Now()
+	r.shutdown()
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("shutdown took %s", took)
+	}
+}
+
+func TestAnIntakeThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
+	in, logs := newIntake(), &buffer{}
+	opened := make(chan struct{})
+	in.open = func(ctx context.Context, _ event.SourceID) error {
+		close(opened)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	o := options(t, in, logs, fakeSpec(t, "good", source("a", fakeConfig{})))
+	o.Timing.Drain = 100 * time.Millisecond
+	r := startWith(t, in, logs, o)
+	<-opened
+	r.shutdown()
 }
