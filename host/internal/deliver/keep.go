@@ -61,6 +61,7 @@ func (l *Loop) flush(ctx context.Context) (mark []byte, err error) {
 	if mark, err = l.flusher.Flush(longer); err == nil {
 		return mark, nil
 	}
+	l.rewind()
 	if err := l.hold(ctx, Retrying, destination.AsError(err)); err != nil {
 		return nil, err
 	}

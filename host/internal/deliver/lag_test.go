@@ -181,6 +181,45 @@ func TestFlusherThatSkipsHasExactlyTheOthers(t *testing.T) {
 	}
 }
 
+func TestSkipCountsWhatAFlusherTookAndCannotKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := false
+		fail := func() error {
+			if down {
+				return failure(destination.Unavailable)
+			}
+			return nil
+		}
+		d := &table{flush: fail, send: func([]destination.Event) error { return fail() }}
+		r := newRig(t, d, func(o *deliver.Options) {
+			o.MaxLag.Bytes, o.AtLimit = 1000, config.WhenBehindSkip
+		})
+		r.start()
+		defer r.stop()
+		pass(time.Second)
+		r.journal.addEvents(3) // flushed at once
+		pass(10 * time.Millisecond)
+		r.journal.addEvents(4) // taken, and to be flushed in 90 ms
+		pass(10 * time.Millisecond)
+		d.mu.Lock()
+		down = true
+		d.mu.Unlock()
+		for range 100 {
+			r.journal.addEvents(5)
+		}
+		pass(time.Minute)
+		d.mu.Lock()
+		down = false
+		d.mu.Unlock()
+		pass(time.Minute)
+		s := r.loop.Status()
+		wantIDs(t, "the first rows", d.rows[:3], numbered(0, 3))
+		if skipped := int(s.Counters.Skipped); skipped+len(d.rows) != 507 || d.rows[3] != fmt.Sprintf("m%d", 3+skipped) {
+			t.Errorf("%d rows, of which the fourth is %s, and %d skipped, want 507 in all", len(d.rows), d.rows[3], skipped)
+		}
+	})
+}
+
 func TestSlowDestinationSlowsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &target{answer: func(int, []destination.Event) error {

@@ -321,16 +321,16 @@ func TestBatchThatFailsTwiceStaysWhole(t *testing.T) {
 
 func TestPoisonInFrontBlocksNobodyBehindIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		poison := numbered(0, 5)
+		poison := numbered(0, 12)
 		d := &target{answer: poisoned(destination.Failed, poison...)}
 		r := newRig(t, d)
-		r.journal.addEvents(10)
+		r.journal.addEvents(20)
 		r.start()
 		defer r.stop()
 		pass(time.Hour)
 		_, taken := d.all()
 		slices.SortFunc(taken, byNumber)
-		wantIDs(t, "taken though nothing comes after them", taken, numbered(5, 10))
+		wantIDs(t, "taken though nothing comes after them", taken, numbered(12, 20))
 		for range 20 {
 			r.journal.addEvents(1)
 		}
