@@ -3,6 +3,8 @@ package powercut
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 )
 
 func (m *machine) open(p *process, c *call, path string, flags int) error {
@@ -255,6 +257,31 @@ func (m *machine) symlink(_ *process, c *call, path string) error {
 func (m *machine) mkdir(_ *process, _ *call, path string) error {
 	if dir, name, _ := m.find(path); dir != nil {
 		rename(m.now(), edit{dir, name, newDir()})
+	}
+	return nil
+}
+
+// bind gives a unix socket a name. What is found there after a cut is an empty
+// file: nobody listens on either.
+func (m *machine) bind(p *process, c *call) error {
+	if len(c.args) < 2 {
+		return fmt.Errorf("bind has no address")
+	}
+	_, rest, ok := strings.Cut(c.args[1], "sun_path=\"")
+	if !ok {
+		return nil
+	}
+	quoted, _, _ := strings.Cut(rest, "\"")
+	name, err := unquote(`"` + quoted + `"`)
+	if err != nil {
+		return err
+	}
+	path := string(name)
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(p.cwd, path)
+	}
+	if dir, name, _ := m.find(path); dir != nil {
+		rename(m.now(), edit{dir, name, &inode{}})
 	}
 	return nil
 }

@@ -133,6 +133,7 @@ var handlers = map[string]handler{
 	"symlinkat":       at(2, 1, (*machine).symlink),
 	"mkdir":           at(0, -1, (*machine).mkdir),
 	"mkdirat":         at(1, 0, (*machine).mkdir),
+	"bind":            (*machine).bind,
 	"chdir":           at(0, -1, func(_ *machine, p *process, _ *call, path string) error { p.cwd = path; return nil }),
 	"fchdir":          (*machine).fchdir,
 	"clone":           nothing, // see Trace.births

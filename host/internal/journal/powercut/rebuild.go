@@ -121,7 +121,7 @@ func compareTree(n *inode, path string) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("the model has what the disk has not: %w", err)
-	case n.symlink != "":
+	case n.symlink != "", info.Mode()&os.ModeSocket != 0:
 		return nil
 	case info.IsDir() != n.isDir:
 		return fmt.Errorf("%s: the model has a directory: %v", path, n.isDir)

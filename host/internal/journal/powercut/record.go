@@ -14,7 +14,7 @@ var calls = []string{
 	"truncate", "ftruncate", "fallocate", "copy_file_range", "sendfile", "splice", "mmap",
 	"fsync", "fdatasync", "sync", "syncfs", "sync_file_range",
 	"rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
-	"link", "linkat", "symlink", "symlinkat", "mkdir", "mkdirat",
+	"link", "linkat", "symlink", "symlinkat", "mkdir", "mkdirat", "bind",
 	"chdir", "fchdir", "clone", "clone3", "fork", "vfork", "execve",
 }
 
