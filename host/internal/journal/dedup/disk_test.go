@@ -206,13 +206,10 @@ func (d *memDisk) cutPower(r *rand.Rand) *memDisk {
 		if r.IntN(2) == 0 {
 			continue
 		}
-		switch {
-		case p.from == "":
-			if f := created[p.to]; f != nil {
-				names[p.to] = f
-			}
-		default:
+		if p.from != "" {
 			_ = (&memDisk{}).apply(names, p) // its name may not have survived
+		} else if f := created[p.to]; f != nil {
+			names[p.to] = f
 		}
 	}
 	c.files, c.synced, c.pending = names, maps.Clone(names), nil

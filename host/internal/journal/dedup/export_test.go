@@ -68,3 +68,13 @@ func (x *Index) SliceMemory() int64 {
 	}
 	return n
 }
+
+// Mixed is a key like KeyOf's, for less.
+func Mixed(n uint64) Key {
+	mix := func(n uint64) uint64 {
+		n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
+		n = (n ^ n>>27) * 0x94d049bb133111eb
+		return n ^ n>>31
+	}
+	return Key{hi: mix(n * 0x9e3779b97f4a7c15), lo: mix(n*0x9e3779b97f4a7c15 + 1)}
+}

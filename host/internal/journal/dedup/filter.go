@@ -32,6 +32,7 @@ func newFilter(n int) filter {
 		return filter{lines: make([]line, n)}
 	}
 	adviseHugePages(mapped)
+	//nolint:gosec // a mapping is aligned to its page, and n lines long
 	return filter{lines: unsafe.Slice((*line)(unsafe.Pointer(&mapped[0])), n), mapped: mapped}
 }
 

@@ -266,8 +266,9 @@ func (x *Index) Close() error {
 	defer x.names.Unlock()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	var errs []error
-	for _, s := range slices.Concat(x.slices, x.dead, x.markers()) {
+	all := slices.Concat(x.slices, x.dead, x.markers())
+	errs := make([]error, 0, len(all))
+	for _, s := range all {
 		errs = append(errs, s.close())
 	}
 	x.setSlices(nil)

@@ -262,7 +262,7 @@ func TestMemoryIsCountedHonestly(t *testing.T) {
 	before := heap()
 	ix, err := dedup.Open(dir, dedup.Options{Window: day, MaxIDs: 20_000_000, Synced: durable})
 	must(t, err)
-	defer ix.Close()
+	defer func() { must(t, ix.Close()) }()
 	for n := 1; n <= 300_000; n++ {
 		ix.Add(key(uint64(n)), at(n), begin)
 		if n%125_000 == 0 {

@@ -250,7 +250,7 @@ func TestServesManyAtOnce(t *testing.T) {
 
 	ix, err = dedup.Open(dir, o)
 	must(t, err)
-	defer ix.Close()
+	defer func() { must(t, ix.Close()) }()
 	st := ix.Stats()
 	if st.Covered != covered || st.Covered < at(events-3000) || st.Dropped != 0 {
 		t.Errorf("opened again, covered %s with %d slices dropped; want %s and none", st.Covered, st.Dropped, covered)

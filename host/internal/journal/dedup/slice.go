@@ -93,7 +93,7 @@ func openSlice(d disk, name string) (*slice, error) {
 		err = fmt.Errorf("%w: it says that it is %s", errCorrupt, fileName(c.span))
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return &slice{contents: c, name: name, size: size, file: f}, nil
