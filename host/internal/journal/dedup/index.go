@@ -206,9 +206,9 @@ func (x *Index) Add(k Key, pos event.Position, at time.Time) {
 }
 
 // Reserve waits until n more ids fit in memory, so that the events of a frame
-// can be added once they are durable. It needs Run, which seldom makes it wait
-// and never for longer than the write of a table or, where merges are behind, a
-// merge. The error is ErrStalled and its cause, ErrClosed, or ctx's.
+// can be added once they are durable. It seldom waits: for Options.Synced, for
+// Run to write a table and, where merges are behind, for a merge. The error is
+// ErrStalled and its cause, ErrClosed, or ctx's.
 func (x *Index) Reserve(ctx context.Context, n int) error {
 	for {
 		ok, err := x.fits(n)
