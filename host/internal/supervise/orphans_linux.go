@@ -40,23 +40,21 @@ func startTime(pid int) (uint64, error) {
 // processes carry the mark.
 func endOrphans(ctx context.Context, p processRecord, mark string) (int, error) {
 	deadline := time.Now().Add(orphanPatience)
-	ended := 0
+	known := map[int]uint64{} // start times by process number
 	for {
-		group := orphans(p, mark)
-		if len(group) == 0 {
-			return ended, nil
+		if !orphans(p, mark, known) {
+			return len(known), nil
 		}
-		ended = max(ended, len(group))
 		// SIGKILL ends stopped processes too. There is no host to say goodbye to.
 		if err := unix.Kill(-p.PID, unix.SIGKILL); err != nil && err != unix.ESRCH {
-			return ended, orphanError(p, err)
+			return len(known), orphanError(p, err)
 		}
 		if time.Now().After(deadline) {
-			return ended, orphanError(p, fmt.Errorf("still there after %s", orphanPatience))
+			return len(known), orphanError(p, fmt.Errorf("still there after %s", orphanPatience))
 		}
 		select {
 		case <-ctx.Done():
-			return ended, context.Cause(ctx)
+			return len(known), context.Cause(ctx)
 		case <-time.After(orphanPoll):
 		}
 	}
@@ -70,18 +68,20 @@ func orphanError(p processRecord, err error) *Error {
 	}
 }
 
-// orphans returns the living processes of a recorded group.
-func orphans(p processRecord, mark string) []int {
+// orphans tells whether any process of a recorded group lives. It adds those that
+// it recognises to known: a process that is about to end loses its environment,
+// and with it the mark, before it closes its sockets.
+func orphans(p processRecord, mark string, known map[int]uint64) bool {
 	leader, err := readStat(p.PID)
-	if err == nil && leader.start != p.Start {
-		return nil // the number was given away
-	}
 	leaderless := err != nil
+	if !leaderless && leader.start != p.Start {
+		return false // the number was given away
+	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil
+		return false
 	}
-	var group []int
+	lives := false
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
@@ -91,12 +91,12 @@ func orphans(p processRecord, mark string) []int {
 		if err != nil || s.group != p.PID || s.ended() {
 			continue
 		}
-		if leaderless && !hasMark(pid, mark) {
-			continue
+		if start, ok := known[pid]; ok && start == s.start || !leaderless || hasMark(pid, mark) {
+			known[pid] = s.start
+			lives = true
 		}
-		group = append(group, pid)
 	}
-	return group
+	return lives
 }
 
 // stat is what is needed of /proc/PID/stat.

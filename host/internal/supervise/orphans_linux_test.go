@@ -113,7 +113,8 @@ func TestOnlyRecordedProcessesAreEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	boot := strings.TrimSpace(string(raw))
-	const leaves = "sleep 1000 & exit 0" // the leader is gone, its group is not
+	// The leader is gone when its child has become another program; the group is not.
+	const leaves = `sleep 1000 & while ! grep -q sleep /proc/$!/comm; do :; done`
 	for _, test := range []struct {
 		name       string
 		script     string
