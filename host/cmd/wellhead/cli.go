@@ -18,8 +18,27 @@ import (
 
 // shell is what a command reads and writes.
 type shell struct {
-	in        io.Reader
-	out, errs io.Writer
+	in   io.Reader
+	out  *results
+	errs io.Writer
+}
+
+// results is where results go. It remembers what could not be written, so that
+// a command need not look after each line.
+type results struct {
+	to  io.Writer
+	err error
+}
+
+func (r *results) Write(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.to.Write(p)
+	if err != nil {
+		r.err = fmt.Errorf("write the result: %w", err)
+	}
+	return n, err
 }
 
 // errTold ends a command whose problems are printed already.
@@ -50,7 +69,7 @@ type jsonFlag struct {
 	JSON bool `name:"json" help:"print JSON, for programs"`
 }
 
-// parse reads the command line; a nil command means that help was printed.
+// parse reads the command line and returns what to do.
 func parse(ctx context.Context, s *shell, args []string) (func() error, error) {
 	var c cli
 	helped := false
@@ -72,7 +91,7 @@ func parse(ctx context.Context, s *shell, args []string) (func() error, error) {
 	}
 	parsed, err := parser.Parse(args)
 	if helped {
-		return nil, nil
+		return func() error { return nil }, nil
 	}
 	if err != nil {
 		return nil, explainUsage(err)

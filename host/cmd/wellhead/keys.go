@@ -21,8 +21,8 @@ const keyBytes = 16
 func (c *keysNewCommand) Run(s *shell) error {
 	b := make([]byte, keyBytes)
 	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	fmt.Fprintln(s.out, "wk_"+base64.RawURLEncoding.EncodeToString(b))
-	return nil
+	_, err := fmt.Fprintln(s.out, "wk_"+base64.RawURLEncoding.EncodeToString(b))
+	return err
 }
 
 type schemaGroup struct {

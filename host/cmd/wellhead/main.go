@@ -26,22 +26,25 @@ const (
 
 // Main runs one command and returns its exit code.
 func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	s := &shell{in: in, out: out, errs: errs}
+	results := &results{to: out}
+	s := &shell{in: in, out: results, errs: errs}
 	command, err := parse(ctx, s, args)
 	if err != nil {
 		s.complain(err)
 		return exitUsage
 	}
-	if command == nil { // help was asked for
-		return exitGood
+	err = command()
+	if results.err != nil {
+		err = results.err
 	}
-	switch err := command(); {
+	switch {
 	case err == nil:
 		return exitGood
 	case errors.Is(err, errTold):
-		return exitProblems
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		s.complain(errors.New("interrupted"))
 	default:
 		s.complain(err)
-		return exitProblems
 	}
+	return exitProblems
 }

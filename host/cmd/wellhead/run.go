@@ -54,7 +54,7 @@ type checked struct {
 func (c *checkCommand) Run(ctx context.Context, s *shell) error {
 	conf, loaded := config.Load(c.Config)
 	err := loaded
-	if config.Join(loaded) == nil || conf.Dir() != "" {
+	if conf.Dir() != "" { // else there is no file
 		err = host.Check(ctx, conf, loaded, c.Offline)
 	}
 	if ctx.Err() != nil {

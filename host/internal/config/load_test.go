@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +208,18 @@ func TestProblemsAreJoinedInTheOrderOfTheFile(t *testing.T) {
 	}
 	if config.Join(nil, config.Problems(nil).Err()) != nil {
 		t.Error("no problems are an error")
+	}
+}
+
+func TestProblemsConcerningAPlaceAreThoseThatSpoilIt(t *testing.T) {
+	all := config.Problems{
+		{Path: "plugins.crm"}, {Path: "plugins.crm.env.A"}, {Path: "plugins.crm[0]"}, {Path: "plugins.crm2"}, {Path: "plugins"}, {Path: ""},
+	}
+	want := config.Problems{{Path: "plugins.crm"}, {Path: "plugins.crm.env.A"}, {Path: "plugins.crm[0]"}, {Path: ""}}
+	if got := all.Concerning("plugins.crm"); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := all.Concerning(""); !slices.Equal(got, config.Problems{{}}) {
+		t.Errorf("of the whole: %v", got)
 	}
 }
