@@ -55,7 +55,7 @@ func (r *running) Send(ctx context.Context, source event.SourceID, events [][]by
 }
 
 func (r *running) unknownSource(source event.SourceID) error {
-	var known []string
+	known := make([]string, 0, len(r.intake.lanes))
 	for _, id := range slices.Sorted(maps.Keys(r.intake.lanes)) {
 		known = append(known, string(id))
 	}

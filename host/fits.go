@@ -21,10 +21,11 @@ const codePluginSchema = "plugin_schema"
 // that the plugin gives for them.
 func (a *ask) fits(d *wire.Description) error {
 	name := string(a.spec.Name)
-	errs := []error{a.section(given{
+	errs := make([]error, 0, 1+len(a.spec.Sources))
+	errs = append(errs, a.section(given{
 		a.conf.Plugin(name).Config, a.spec.Config, d.GetPluginSchema(),
 		fmt.Sprintf("the plugin %s takes no config of its own", name),
-	})}
+	}))
 	for i := range a.spec.Sources {
 		s := &a.spec.Sources[i]
 		errs = append(errs, a.section(given{
@@ -105,8 +106,9 @@ func discreet(message string) string {
 }
 
 func quotedNames(message string) []string {
-	var names []string
-	for _, m := range quoted.FindAllStringSubmatch(message, -1) {
+	found := quoted.FindAllStringSubmatch(message, -1)
+	names := make([]string, 0, len(found))
+	for _, m := range found {
 		names = append(names, strings.ReplaceAll(m[1], `\'`, `'`))
 	}
 	return names

@@ -148,7 +148,7 @@ func (r *running) sourcesOf(l *deliver.Loop) string {
 }
 
 func (r *running) quarantineProblems(s *snapshot) []console.Problem {
-	var out []console.Problem
+	out := make([]console.Problem, 0, len(s.quarantine))
 	for _, q := range s.quarantine {
 		p := console.Problem{Where: "source " + string(q.Source)}
 		configured := r.intake.lanes[q.Source] != nil // else no event comes

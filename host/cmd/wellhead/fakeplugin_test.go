@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/wellhead-io/wellhead/sdk/wire"
 )
@@ -33,6 +34,9 @@ func fakePlugin() {
 	}
 	go untilHostEnds()
 	wire.Serve(&fake{mode: os.Getenv("FAKE")})
+	// An exit would take a second under the race detector, which a clean
+	// environment cannot tell otherwise.
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
 // untilHostEnds exits at the end of the lifeline.
@@ -128,6 +132,10 @@ func (f *fake) Run(s wire.Source_RunServer) error {
 	case "sick":
 		health := &wire.Health{Problems: []*wire.Problem{{Code: "slow", Message: "the database is slow", Fix: "add an index"}}}
 		if err := say(&wire.FromSource{Message: &wire.FromSource_Health{Health: health}}); err != nil {
+			return err
+		}
+		progress := &wire.Progress{Stream: "people", Done: 3, Total: 9, Message: "reading"}
+		if err := say(&wire.FromSource{Message: &wire.FromSource_Progress{Progress: progress}}); err != nil {
 			return err
 		}
 	}

@@ -62,12 +62,43 @@ func (s *shell) printStatus(st *console.Status) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(s.out, "\n%s\n", journalLine(&st.Journal))
-	return err
+	fmt.Fprintf(s.out, "\n%s\n", journalLine(&st.Journal))
+	for _, line := range remarks(st) {
+		fmt.Fprintln(s.out, printable(line))
+	}
+	return nil
+}
+
+// remarks are what is no problem but worth to know.
+func remarks(st *console.Status) []string {
+	var out []string
+	for i := range st.Sources {
+		for _, p := range st.Sources[i].Progress {
+			line := fmt.Sprintf("source %s: %s: %d", st.Sources[i].Name, p.Stream, p.Done)
+			if p.Total > 0 {
+				line += fmt.Sprintf(" of %d", p.Total)
+			}
+			if p.Message != "" {
+				line += ", " + p.Message
+			}
+			out = append(out, line)
+		}
+	}
+	for i := range st.Plugins {
+		if p := &st.Plugins[i]; p.State == "running" && p.LastError != "" {
+			out = append(out, fmt.Sprintf("plugin %s failed %s: %s", p.Name, ago(p.ErrorAt), p.LastError))
+		}
+	}
+	for i := range st.Destinations {
+		if d := &st.Destinations[i]; d.Notice != "" {
+			out = append(out, fmt.Sprintf("destination %s, %s: %s", d.Name, ago(d.NoticeAt), d.Notice))
+		}
+	}
+	return out
 }
 
 func sourceRows(st *console.Status) [][]string {
-	var rows [][]string
+	rows := make([][]string, 0, len(st.Sources))
 	for i := range st.Sources {
 		src := &st.Sources[i]
 		kept := "-"
@@ -83,7 +114,7 @@ func sourceRows(st *console.Status) [][]string {
 }
 
 func pluginRows(st *console.Status) [][]string {
-	var rows [][]string
+	rows := make([][]string, 0, len(st.Plugins))
 	for i := range st.Plugins {
 		p := &st.Plugins[i]
 		pid, state := "-", words(p.State)
@@ -99,7 +130,7 @@ func pluginRows(st *console.Status) [][]string {
 }
 
 func destinationRows(st *console.Status) [][]string {
-	var rows [][]string
+	rows := make([][]string, 0, len(st.Destinations))
 	for i := range st.Destinations {
 		d := &st.Destinations[i]
 		behind := "-"

@@ -13,7 +13,12 @@
 //
 // The listener is for this machine's monitoring. It answers nobody whose Host
 // is not this machine, nor a web page of another origin, and it shows no
-// event.
+// event. /healthz tells that the process lives. /readyz answers 503 where events
+// that come now are turned away, or where nobody is there to take them: a
+// closed journal, a full disk, a plugin or a source that does not run, a
+// destination at its max_lag that refuses, a full quarantine. What can wait for
+// its mending, as a destination that is down, is in its answer but does not make
+// it 503.
 //
 // What a host is stays behind the interface Host: the package asks, and puts
 // the answers into HTTP and Prometheus words. Only it knows Prometheus.
