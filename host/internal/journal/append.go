@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
@@ -96,20 +97,21 @@ func checkEvent(env *event.Envelope) error {
 	if _, ok := typeCode(env.Type); !ok {
 		return fmt.Errorf("unknown type %q", env.Type)
 	}
-	if len(env.JSON)+len(env.MessageID)+len(env.Attachment) > MaxEvent+maxUnit-MaxEvent || len(env.JSON) > MaxEvent {
-		return fmt.Errorf("%w: %d bytes", ErrTooLarge, len(env.JSON))
+	if len(env.JSON) > MaxEvent || eventSize(env) > maxUnit {
+		return fmt.Errorf("%w: %d bytes", ErrTooLarge, eventSize(env))
 	}
 	if len(env.JSON) == 0 || bytes.IndexByte(env.JSON, '\n') >= 0 {
-		return fmt.Errorf("an event is one line, not empty")
+		return errors.New("an event is one line, not empty")
 	}
-	if len(env.Source) >= 1<<16 {
+	if len(env.Source) > maxSourceName {
 		return fmt.Errorf("a source's name of %d bytes", len(env.Source))
 	}
 	return nil
 }
 
+// eventSize is what an event takes in the queue, and never less than in a frame.
 func eventSize(env *event.Envelope) int {
-	return len(env.JSON) + len(env.MessageID) + len(env.Attachment) + eventOverhead
+	return len(env.JSON) + len(env.MessageID) + len(env.Attachment) + len(env.Source) + eventOverhead
 }
 
 // units returns for each event that begins a unit where that ends: the events

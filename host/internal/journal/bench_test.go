@@ -3,6 +3,7 @@ package journal_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -55,4 +56,30 @@ func BenchmarkAppend(b *testing.B) {
 			b.ReportMetric(float64(j.Extent().Last)/b.Elapsed().Seconds(), "frames/s")
 		})
 	}
+}
+
+// BenchmarkCatchUp reads a journal that is not in memory, as a destination does
+// that was away. An operation is one frame of about a megabyte.
+func BenchmarkCatchUp(b *testing.B) {
+	opts := journal.Options{Dir: b.TempDir(), Tail: 1}
+	j := open(b, opts)
+	const frames, events = 200, 1100
+	for range frames {
+		j.append(b, batchOf(events)...)
+	}
+	j.stop()
+	j = open(b, opts)
+	last := j.Extent().Last
+	b.ResetTimer()
+	read, bytes := 0, 0
+	for seq := uint64(1); b.Loop(); seq = seq%last + 1 {
+		f := j.next(b, seq)
+		read += f.Len()
+		bytes += len(f.Lines(0, f.Len()))
+	}
+	b.SetBytes(int64(bytes / max(b.N, 1)))
+	b.ReportMetric(float64(read)/b.Elapsed().Seconds(), "events/s")
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.ReportMetric(float64(m.HeapSys)/(1<<20), "heap-MiB")
 }

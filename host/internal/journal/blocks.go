@@ -99,8 +99,7 @@ func (b *blockFiles) syncBlock(index uint64) error {
 		return err
 	}
 	if index < b.index {
-		defer f.Close()
-		return b.disk.syncFile(f, 0)
+		return errors.Join(b.disk.syncFile(f, 0), f.Close())
 	}
 	if index > b.index {
 		b.durable = 0
@@ -125,7 +124,7 @@ func (b *blockFiles) syncCurrent() error {
 // close closes the open block until the next sync.
 func (b *blockFiles) close() {
 	if b.current != nil {
-		b.current.Close()
+		_ = b.current.Close() // a failed sync has told
 		b.current = nil
 	}
 }

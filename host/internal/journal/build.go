@@ -31,8 +31,12 @@ func newFrameBuilder(kind byte, payload int) *frameBuilder {
 	}
 }
 
-// maxFrameSources is how many names an entry can tell apart.
-const maxFrameSources = 1<<16 - 1
+const (
+	// maxFrameSources is how many names an entry can tell apart.
+	maxFrameSources = 1<<16 - 1
+	// maxSourceName is the longest name, in bytes.
+	maxSourceName = 1<<16 - 1
+)
 
 // addEvent appends an event whose type, size and line were checked, under this
 // group number of the frame.
@@ -82,10 +86,10 @@ func (b *frameBuilder) source(name event.SourceID) uint16 {
 // finish returns the frame's bytes. The builder is spent.
 func (b *frameBuilder) finish(offset uint64, now time.Time) []byte {
 	payload := len(b.buf) - frameHeader
-	data := append(b.buf, b.blob...)
-	data = append(data, b.entries...)
-	data = append(data, b.attached...)
-	data = append(data, b.names...)
+	data := b.buf
+	for _, part := range [][]byte{b.blob, b.entries, b.attached, b.names} {
+		data = append(data, part...)
+	}
 
 	h := data[:frameHeader]
 	copy(h, frameMagic)

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -36,18 +37,21 @@ type disk struct {
 	suspects suspects
 }
 
+// errSync marks what a sync has said.
+var errSync = errors.New("sync failed")
+
 // syncFile syncs a file of which the first durable bytes are known to be on disk.
 func (d *disk) syncFile(f *os.File, durable int64) error {
 	if err := d.seams.syncFile(f); err != nil {
 		d.suspects.add(f.Name(), durable)
-		return fmt.Errorf("sync %s: %w", f.Name(), err)
+		return fmt.Errorf("%w: %s: %w", errSync, f.Name(), err)
 	}
 	return nil
 }
 
 func (d *disk) syncDir(path string) error {
 	if err := d.seams.syncDir(path); err != nil {
-		return fmt.Errorf("sync %s: %w", path, err)
+		return fmt.Errorf("%w: %s: %w", errSync, path, err)
 	}
 	return nil
 }

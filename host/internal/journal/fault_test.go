@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -146,6 +144,31 @@ func TestAnUnreadableBlockIsAnErrorNotALoss(t *testing.T) {
 	}
 }
 
+func TestManyReadersOfLargeFramesAreServed(t *testing.T) {
+	opts := with(t.TempDir())
+	opts.Tail = 1
+	j := open(t, opts)
+	for i := range 3 {
+		j.append(t, sized(fmt.Sprint("large", i), 7<<20))
+	}
+	var readers sync.WaitGroup
+	for range 12 {
+		readers.Go(func() {
+			for seq := uint64(1); seq <= 3; seq++ {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				if f, err := j.Next(ctx, seq); err != nil || f.Seq() != seq {
+					t.Errorf("frame %d: %v", seq, err)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	if err := j.Stats().Closed; err != nil {
+		t.Errorf("the intake is closed: %v", err)
+	}
+}
+
 func TestBelowTheReserveTheIntakeIsClosedAndOpensByItself(t *testing.T) {
 	const total = 10 << 30 // so the reserve is 512 MiB
 	var free atomic.Uint64
@@ -172,108 +195,6 @@ func TestBelowTheReserveTheIntakeIsClosedAndOpensByItself(t *testing.T) {
 		if !log.has(code) {
 			t.Errorf("%s is not logged:\n%s", code, log)
 		}
-	}
-}
-
-// smallDisk mounts a file system of so many bytes.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
-		t.Fatalf("mount a tmpfs: %v; run the tests as root, for example in a container with --privileged", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill takes all the space that is left but keep bytes, and returns what gives it back.
-func fill(t *testing.T, dir string, keep int64) (free func()) {
-	t.Helper()
-	path := filepath.Join(dir, "filler")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	chunk := make([]byte, 4096)
-	for {
-		if _, err := f.Write(chunk); errors.Is(err, syscall.ENOSPC) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-	}
-	info, err := f.Stat()
-	if err == nil {
-		err = f.Truncate(max(0, info.Size()-keep))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := os.Remove(path); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// TestAFullDiskLosesNothingAndIntakeResumes meets the real error of a full file
-// system, where something else than the journal takes the last of it at once.
-func TestAFullDiskLosesNothingAndIntakeResumes(t *testing.T) {
-	for name, blind := range map[string]bool{"with a reserve": false, "blind to free space": true} {
-		t.Run(name, func(t *testing.T) {
-			dir := smallDisk(t, 64<<20)
-			faults := journal.Faults{}
-			if blind {
-				faults.Space = func() (uint64, uint64) { return 1 << 40, 1 << 40 }
-			}
-			j := open(t, journal.WithFaults(with(filepath.Join(dir, "journal")), faults))
-			var want []string
-			add := func(n int) {
-				id := fmt.Sprint("e", n)
-				j.append(t, sized(id, 50<<10))
-				want = append(want, id)
-			}
-			for i := range 10 {
-				add(i)
-			}
-			free := fill(t, dir, 120<<10)
-			start := time.Now()
-			var err error
-			for i := 10; err == nil; i++ {
-				id := fmt.Sprint("e", i)
-				if _, err = j.tryAppend(sized(id, 50<<10)); err == nil {
-					want = append(want, id)
-				}
-			}
-			if !errors.Is(err, journal.ErrDiskFull) {
-				t.Errorf("append to a full disk: %v", err)
-			}
-			if d := time.Since(start); d > 5*time.Second {
-				t.Errorf("it took %s to notice", d)
-			}
-			eventually(t, "closed intake", func() bool { return j.Stats().Closed != nil })
-			wantIDs(t, j.ids(t), want...)
-			free()
-			for i := 100; i < 110; i++ {
-				id := fmt.Sprint("e", i)
-				j.resend(t, sized(id, 50<<10))
-				want = append(want, id)
-			}
-			got := j.ids(t)
-			j.stop()
-			j = open(t, with(filepath.Join(dir, "journal")))
-			wantIDs(t, j.ids(t), got...)
-			if missing := without(want, got); len(missing) > 0 {
-				t.Errorf("acknowledged and not there: %q", missing)
-			}
-			wantOnce(t, got)
-			j.stop()
-		})
 	}
 }
 

@@ -45,11 +45,7 @@ func syncPath(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", path, err)
-	}
-	return nil
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // replaceFile makes data the content of a file, whole or not at all, and
@@ -69,7 +65,7 @@ func replaceFile(path string, data []byte) error {
 		err = os.Rename(temp, path)
 	}
 	if err != nil {
-		os.Remove(temp)
+		_ = os.Remove(temp) // the next one truncates it
 		return err
 	}
 	return syncPath(filepath.Dir(path))

@@ -3,25 +3,10 @@ package journal
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/host/internal/journal/dedup"
 )
-
-// index is what the journal asks of the dedup index. *dedup.Index is one.
-type index interface {
-	Has(dedup.Key) (event.Position, bool)
-	Add(key dedup.Key, pos event.Position, receivedAt time.Time)
-	// Reserve waits until n more keys fit.
-	Reserve(ctx context.Context, n int) error
-	// Covered is the position up to which reading the journal again adds nothing.
-	Covered() event.Position
-	// Forget drops everything after a position.
-	Forget(after event.Position) error
-	Run(ctx context.Context) error
-	Close() error
-}
 
 // catchUp makes the index agree with the journal: what it knows beyond the
 // journal's end is forgotten, and what the journal holds after the frame known,

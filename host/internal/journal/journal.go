@@ -100,7 +100,7 @@ type Journal struct {
 	opts   Options
 	log    *slog.Logger
 	disk   disk
-	index  index // nil: nothing is a duplicate
+	index  *dedup.Index // nil: nothing is a duplicate
 	intake intake
 	view   view
 
@@ -155,7 +155,7 @@ func (j *Journal) open(ctx context.Context) error {
 	s, err := j.openSession(ctx)
 	if err != nil {
 		if j.index != nil {
-			j.index.Close()
+			err = errors.Join(err, j.index.Close())
 		}
 		return err
 	}
@@ -204,7 +204,7 @@ func (j *Journal) runSessions(ctx context.Context) {
 	s, _, err := j.current()
 	for known := uint64(0); err == nil && s != nil; known = j.view.committed.Load() {
 		fault := j.serveFrom(ctx, s, known)
-		if fault == nil {
+		if fault == nil || ctx.Err() != nil {
 			return
 		}
 		j.suspend(fault)
@@ -223,9 +223,6 @@ func (j *Journal) serveFrom(ctx context.Context, s *session, known uint64) error
 	j.sawState(s.main.opened)
 	if j.index != nil {
 		if err := j.catchUp(ctx, s, known); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
 			return err
 		}
 	}

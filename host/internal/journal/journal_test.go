@@ -17,8 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(appenderEnv) != "" {
-		os.Exit(appender())
+	if given := os.Getenv(appenderEnv); given != "" {
+		os.Exit(appender(given))
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -39,13 +39,11 @@ func Lock(dir string) (*DirLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data_dir %s: %w", dir, err)
 	}
-	if err := lockAndSign(f); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("data_dir %s: %w", dir, err)
+	if err = lockAndSign(f); err == nil {
+		err = checkFormat(dir)
 	}
-	if err := checkFormat(dir); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("data_dir %s: %w", dir, err)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("data_dir %s: %w", dir, err), f.Close())
 	}
 	return &DirLock{f}, nil
 }

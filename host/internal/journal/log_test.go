@@ -327,3 +327,20 @@ func TestAnIntervalSyncsByItself(t *testing.T) {
 	j.append(t, track("web", "b"))
 	eventually(t, "sync", func() bool { return syncs.Load() > before })
 }
+
+func TestALogWithOptionsThatCannotBeStopsNobodyElse(t *testing.T) {
+	j := open(t, with(t.TempDir()))
+	bad := openLog(t, j, "bad", journal.LogOptions{MaxAge: time.Millisecond}) // the server wants more
+	if err := appendRecords(bad, "x"); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("append: %v", err)
+	}
+	if err := j.Stats().Closed; err != nil {
+		t.Errorf("the intake is closed: %v", err)
+	}
+	good := openLog(t, j, "good", journal.LogOptions{MaxAge: time.Hour})
+	mustAppend(t, good, "one")
+	j.append(t, track("web", "a"))
+	openLog(t, j, "bad", journal.LogOptions{})
+	mustAppend(t, bad, "two")
+	wantRecords(t, bad, "two")
+}

@@ -72,13 +72,17 @@ func (c *logCommitter) commit(ctx context.Context, log *Log, batch []*pendingRec
 		return err, nil
 	}
 	stream, err := log.open(ctx, c.session, true)
-	if err == nil {
-		err = c.store(log, stream, batch)
-	}
-	if errors.Is(err, errFull) {
-		return fmt.Errorf("%w: %s has its %d MiB", ErrLogFull, log.view.name, log.config.maxBytes>>20), nil
-	}
 	if err != nil {
+		if c.session.store.broken() {
+			fault = err
+		}
+		return faultError(err), fault // otherwise it is this log's own, such as options that the server refuses
+	}
+	err = c.store(log, stream, batch)
+	switch {
+	case errors.Is(err, errFull):
+		return fmt.Errorf("%w: %s has its %d MiB", ErrLogFull, log.view.name, stream.config.maxBytes>>20), nil
+	case err != nil:
 		return faultError(err), err
 	}
 	return nil, nil

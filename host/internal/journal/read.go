@@ -36,7 +36,7 @@ type Extent struct {
 // Extent tells what the journal holds. It costs next to nothing.
 func (j *Journal) Extent() Extent {
 	last := j.view.committed.Load()
-	return Extent{First: max(j.view.first.Load(), 1), Last: last, End: j.view.end.Load()}
+	return Extent{First: min(max(j.view.first.Load(), 1), last+1), Last: last, End: j.view.end.Load()}
 }
 
 // Sync returns when everything that was acknowledged before the call, in the

@@ -3,7 +3,9 @@ package journal_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -82,6 +84,14 @@ func writeFile(t testing.TB, path string, data []byte) {
 	}
 }
 
+// remove removes a file that may be gone already.
+func remove(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
 // written is a journal's directory with n frames of one event each, and what
 // its files were before the last stop.
 type written struct {
@@ -120,7 +130,7 @@ func TestATornTailIsCutAtTheLastWholeFrame(t *testing.T) {
 	}
 	damages := []damage{
 		{"nothing", func(*testing.T, written) {}, writtenFrames, true},
-		{"index missing", func(t *testing.T, w written) { os.Remove(w.index()) }, writtenFrames, true},
+		{"index missing", func(t *testing.T, w written) { remove(t, w.index()) }, writtenFrames, true},
 		{"index empty", func(t *testing.T, w written) { writeFile(t, w.index(), nil) }, writtenFrames, true},
 		{"index garbage", func(t *testing.T, w written) { writeFile(t, w.index(), bytes.Repeat([]byte{0xa5}, 500)) }, writtenFrames, true},
 		{"index stale", func(t *testing.T, w written) { writeFile(t, w.index(), w.old) }, writtenFrames, true},
@@ -144,8 +154,8 @@ func TestATornTailIsCutAtTheLastWholeFrame(t *testing.T) {
 		}, writtenFrames, true},
 		{"metadata empty", func(t *testing.T, w written) { w.setMeta(t, "meta.inf", nil) }, writtenFrames, true},
 		{"metadata garbage", func(t *testing.T, w written) { w.setMeta(t, "meta.inf", []byte("{")) }, writtenFrames, true},
-		{"metadata missing", func(t *testing.T, w written) { os.Remove(filepath.Join(streamDir(w.dir, "journal"), "meta.inf")) }, writtenFrames, true},
-		{"metadata checksum missing", func(t *testing.T, w written) { os.Remove(filepath.Join(streamDir(w.dir, "journal"), "meta.sum")) }, writtenFrames, true},
+		{"metadata missing", func(t *testing.T, w written) { remove(t, filepath.Join(streamDir(w.dir, "journal"), "meta.inf")) }, writtenFrames, true},
+		{"metadata checksum missing", func(t *testing.T, w written) { remove(t, filepath.Join(streamDir(w.dir, "journal"), "meta.sum")) }, writtenFrames, true},
 		{"metadata checksum torn", func(t *testing.T, w written) { w.setMeta(t, "meta.sum", []byte("12")) }, writtenFrames, true},
 	}
 	for size := last + 1; size < int64(len(whole)); size += 97 {
@@ -157,7 +167,7 @@ func TestATornTailIsCutAtTheLastWholeFrame(t *testing.T) {
 				w := base.copy(t)
 				d.do(t, w)
 				if index == "without an index" {
-					os.Remove(w.index())
+					remove(t, w.index())
 				}
 				w.check(t, d.frames, d.quiet)
 			})

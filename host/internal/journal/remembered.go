@@ -1,10 +1,6 @@
 package journal
 
-import (
-	"time"
-
-	"github.com/wellhead-io/wellhead/host/internal/journal/dedup"
-)
+import "time"
 
 // Remembered tells of the message ids by which duplicates are found.
 type Remembered struct {
@@ -17,10 +13,9 @@ type Remembered struct {
 
 // Remembered tells which message ids are remembered.
 func (j *Journal) Remembered() Remembered {
-	x, ok := j.index.(interface{ Stats() dedup.Stats })
-	if !ok {
+	if j.index == nil {
 		return Remembered{}
 	}
-	s := x.Stats()
+	s := j.index.Stats()
 	return Remembered{IDs: s.IDs, Window: s.Window, Stalled: s.Stalled}
 }

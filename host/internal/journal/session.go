@@ -3,6 +3,8 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -62,6 +64,9 @@ func (s *session) openLog(ctx context.Context, j *Journal, c streamConfig) (*str
 	opened, err := openStream(ctx, &stream{
 		config: c, store: s.store, pub: s.logPub, disk: &j.disk, latency: &j.latency,
 	})
+	if errors.Is(err, errSync) {
+		s.store.fail(err) // another session writes the file again
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -110,11 +115,10 @@ func (j *Journal) serve(ctx context.Context, s *session) error {
 	if j.opts.SyncInterval > 0 {
 		g.Go(func() error { return j.syncLoop(ctx, s) })
 	}
-	err := g.Wait()
-	if ended.Err() != nil {
-		return nil
+	if err := g.Wait(); ended.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // watch notices what happens without an append: that the storage fails, that
@@ -143,16 +147,8 @@ func (j *Journal) watch(ctx context.Context, s *session) error {
 // checkSpace opens or closes the intake by what the disk has free. Once full, it
 // must have an eighth more than the reserve, so that the intake does not flap.
 func (j *Journal) checkSpace() {
-	sp, err := j.disk.seams.space(j.opts.Dir)
-	if err != nil {
-		return // a file system that answers nothing will not take a write either
-	}
-	slack := uint64(0)
 	full := j.intake.isFull()
-	if full {
-		slack = sp.reserve() / 8
-	}
-	err = sp.room(0, slack)
+	err := j.hasRoom(0, full)
 	switch {
 	case err != nil && !full:
 		j.closeFull(err)
@@ -162,18 +158,32 @@ func (j *Journal) checkSpace() {
 	}
 }
 
+// hasRoom checks that the disk has size more bytes than the reserve; with slack,
+// an eighth of the reserve more.
+func (j *Journal) hasRoom(size int, slack bool) error {
+	sp, err := j.disk.seams.space(j.opts.Dir)
+	if err != nil {
+		j.log.Debug("the free space of the journal's disk is not known", "code", "journal_space", "error", err)
+		sp = space{free: math.MaxUint64} // the write itself will tell
+	}
+	need := sp.reserve() + uint64(size)
+	if slack {
+		need += sp.reserve() / 8
+	}
+	if sp.free < need {
+		return fmt.Errorf("%w: %d MiB are free, and %d MiB are kept free", ErrDiskFull, sp.free>>20, sp.reserve()>>20)
+	}
+	return nil
+}
+
 // roomFor checks that the disk has room for a frame, and closes the intake where
 // it has not.
 func (j *Journal) roomFor(size int) error {
-	sp, err := j.disk.seams.space(j.opts.Dir)
+	err := j.hasRoom(size, false)
 	if err != nil {
-		return nil // the write itself will tell
-	}
-	if err := sp.room(uint64(size), 0); err != nil {
 		j.closeFull(err)
-		return err
 	}
-	return nil
+	return err
 }
 
 func (j *Journal) closeFull(err error) {

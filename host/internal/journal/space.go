@@ -26,16 +26,7 @@ func statSpace(dir string) (space, error) {
 		return space{}, fmt.Errorf("statfs %s: %w", dir, err)
 	}
 	size := uint64(st.Bsize)
-	return space{free: uint64(st.Bavail) * size, total: uint64(st.Blocks) * size}, nil
+	return space{free: st.Bavail * size, total: st.Blocks * size}, nil
 }
 
 func (s space) reserve() uint64 { return min(s.total/reserveShare, maxReserve) }
-
-// room checks that size more bytes leave the reserve free. What is over the
-// reserve must also exceed slack.
-func (s space) room(size, slack uint64) error {
-	if s.free >= s.reserve()+size+slack {
-		return nil
-	}
-	return fmt.Errorf("%w: %d MiB are free, and %d MiB are kept free", ErrDiskFull, s.free>>20, s.reserve()>>20)
-}

@@ -33,7 +33,10 @@ const (
 	// is not used, and at each start it reads all messages of that time.
 	nativeDuplicates = 100 * time.Millisecond
 
-	jsErrMsgNotFound = 404
+	// maxFetches is how many frames may be on their way to readers at a time.
+	maxFetches = 4
+
+	notFound = "404"
 )
 
 // store is one run of the embedded NATS server. After a storage error it is of
@@ -46,6 +49,8 @@ type store struct {
 	get    *nats.Conn // reads: the server loads a block of a file on the reader's connection
 	js     jetstream.JetStream
 
+	fetching chan struct{} // bounds the frames that are on their way to readers
+
 	failOnce sync.Once
 	failed   chan struct{} // closed when the server has reported an error
 	cause    error         // set before failed is closed
@@ -57,7 +62,10 @@ type store struct {
 // reading every block file where the last stop was not a clean one. On an error
 // the store that it returns beside it, if any, was stopped.
 func startStore(dir string, maxPayload int, log *slog.Logger) (*store, error) {
-	s := &store{dir: dir, log: log, failed: make(chan struct{}), stopped: make(chan struct{})}
+	s := &store{
+		dir: dir, log: log, fetching: make(chan struct{}, maxFetches),
+		failed: make(chan struct{}), stopped: make(chan struct{}),
+	}
 	srv, err := server.NewServer(&server.Options{
 		ServerName:         "journal",
 		DontListen:         true,
@@ -68,7 +76,7 @@ func startStore(dir string, maxPayload int, log *slog.Logger) (*store, error) {
 		JetStreamMaxStore:  math.MaxInt64 / 2, // the journal watches the disk itself
 		JetStreamMaxMemory: 1 << 20,
 		MaxPayload:         int32(maxPayload),
-		MaxPending:         4 * int64(maxPayload),
+		MaxPending:         2 * maxFetches * int64(maxPayload),
 
 		DisableJetStreamBanner: true,
 	})
@@ -311,13 +319,19 @@ func readAck(name string, msg *nats.Msg) (uint64, error) {
 func (s *store) fetch(ctx context.Context, name string, seq uint64) (data []byte, at uint64, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	select {
+	case s.fetching <- struct{}{}:
+		defer func() { <-s.fetching }()
+	case <-ctx.Done():
+		return nil, 0, false, context.Cause(ctx)
+	}
 	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, seq, name)
 	msg, err := s.get.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+name, request)
 	if err != nil {
 		return nil, 0, false, s.because(fmt.Errorf("read frame %d of %s: %w", seq, name, err))
 	}
 	if status := msg.Header.Get("Status"); status != "" {
-		if status == strconv.Itoa(jsErrMsgNotFound) {
+		if status == notFound {
 			return nil, 0, false, nil
 		}
 		return nil, 0, false, fmt.Errorf("read frame %d of %s: nats answers %s %s", seq, name, status, msg.Header.Get("Description"))

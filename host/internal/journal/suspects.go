@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"sync"
 )
@@ -48,13 +49,12 @@ func rewriteFile(path string, from int64, sync func(*os.File) error) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.NewSectionReader(f, from, 1<<62))
-	if err != nil {
-		return err
+	data, err := io.ReadAll(io.NewSectionReader(f, from, math.MaxInt64-from))
+	if err == nil {
+		_, err = f.WriteAt(data, from)
 	}
-	if _, err := f.WriteAt(data, from); err != nil {
-		return err
+	if err == nil {
+		err = sync(f)
 	}
-	return sync(f)
+	return errors.Join(err, f.Close())
 }

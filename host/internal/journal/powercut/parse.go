@@ -3,6 +3,7 @@ package powercut
 import (
 	"bufio"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -55,10 +56,11 @@ func Parse(log io.Reader, root, cwd string) (*Trace, error) {
 	in := bufio.NewReaderSize(log, 1<<20)
 	for n := 1; ; n++ {
 		line, err := in.ReadString('\n')
-		if err == io.EOF && line == "" {
+		ended := errors.Is(err, io.EOF)
+		if ended && line == "" {
 			return t, nil
 		}
-		if err == nil || err == io.EOF {
+		if err == nil || ended {
 			err = p.line(strings.TrimSuffix(line, "\n"))
 		}
 		if err != nil {

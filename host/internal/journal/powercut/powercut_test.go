@@ -339,7 +339,10 @@ func TestWhatTheModelDoesNotKnowIsAnError(t *testing.T) {
 	}
 }
 
-// writer does all kinds of things to the files of a directory.
+// writer does all kinds of things to the files of a directory. Many of them fail,
+// which the model is to see as well.
+//
+//nolint:errcheck // failures are part of it
 func writer(dir string) int {
 	random := rand.New(rand.NewPCG(3, 4))
 	path := func() string {
@@ -412,7 +415,7 @@ func TestTheModelEndsWithWhatARealProcessLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	cwd, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
