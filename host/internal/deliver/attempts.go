@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -93,17 +94,18 @@ const (
 // matters for questions, not for delivery, and so its failures stop nothing.
 type attemptLog struct {
 	path, older string
+	log         *slog.Logger
 
 	mu      sync.Mutex
 	f       *os.File
 	size    int64
 	since   time.Time // of the first in f
 	pending *Attempt
-	err     error // the first that a write met
+	failing bool // the last write did
 }
 
-func openAttempts(dir string) (*attemptLog, error) {
-	a := &attemptLog{path: filepath.Join(dir, "attempts.jsonl"), older: filepath.Join(dir, "attempts.1.jsonl")}
+func openAttempts(dir string, log *slog.Logger) (*attemptLog, error) {
+	a := &attemptLog{path: filepath.Join(dir, "attempts.jsonl"), older: filepath.Join(dir, "attempts.1.jsonl"), log: log}
 	return a, a.open()
 }
 
@@ -181,10 +183,11 @@ func (a *attemptLog) writePending() {
 	if err == nil {
 		err = a.append(append(line, '\n'))
 	}
-	if a.err == nil {
-		a.err = err
-	}
 	a.pending = nil
+	if err != nil && !a.failing {
+		a.log.Warn("attempts of delivery are not recorded", "code", "attempt_log", "reason", err)
+	}
+	a.failing = err != nil
 }
 
 func (a *attemptLog) append(line []byte) error {
@@ -203,7 +206,10 @@ func (a *attemptLog) turn() error {
 		return err
 	}
 	old := a.f
-	return errors.Join(a.open(), old.Close())
+	if err := a.open(); err != nil {
+		return err
+	}
+	return old.Close()
 }
 
 func (a *attemptLog) close() error {
@@ -253,14 +259,13 @@ func eachLine(path string, each func(Attempt) bool) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	s := bufio.NewScanner(f)
 	s.Buffer(nil, maxAttemptFile)
-	for s.Scan() {
+	for more := true; more && s.Scan(); {
 		var n Attempt
-		if json.Unmarshal(s.Bytes(), &n) == nil && !each(n) {
-			return nil
+		if json.Unmarshal(s.Bytes(), &n) == nil {
+			more = each(n)
 		}
 	}
-	return s.Err()
+	return errors.Join(s.Err(), f.Close())
 }

@@ -175,14 +175,13 @@ func TestTornAttemptIsPassedOver(t *testing.T) {
 		synctest.Wait()
 		r.stop()
 		path := filepath.Join(r.options.Dir, "attempts.jsonl")
-		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		whole, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.WriteString(`{"time":"2026-11`); err != nil {
+		if err := os.WriteFile(path, append(whole, `{"time":"2026-11`...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f.Close()
 		r.start()
 		r.journal.addEvents(1)
 		synctest.Wait()

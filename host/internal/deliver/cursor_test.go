@@ -178,7 +178,9 @@ func TestCursorThatNobodyCanReadIsNoNewDestination(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				loop.Close()
+				if err := loop.Close(); err != nil {
+					t.Error(err)
+				}
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "destination sink") {

@@ -2,6 +2,7 @@ package deliver_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -143,7 +144,8 @@ func (d *target) Send(_ context.Context, batch []destination.Event) error {
 		s.err = d.answer(len(d.sends), batch)
 	}
 	d.sends = append(d.sends, s)
-	partial, ok := s.err.(destination.Partial)
+	var partial destination.Partial
+	ok := errors.As(s.err, &partial)
 	for i := range batch {
 		if s.err == nil || ok && partial[i] == nil {
 			d.taken = append(d.taken, batch[i].MessageID)

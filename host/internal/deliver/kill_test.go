@@ -178,7 +178,7 @@ func TestKilledProcessLeavesNoLineTornTwiceOrMissing(t *testing.T) {
 		if kills >= maxKills {
 			after = time.Hour // on a slow machine it gets no further between kills
 		}
-		timer := time.AfterFunc(after, func() { cmd.Process.Kill() })
+		timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
 		err = cmd.Wait()
 		killed := !timer.Stop()
 		switch {

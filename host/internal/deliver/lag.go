@@ -105,7 +105,7 @@ func (l *Loop) gap(f Frame) {
 	l.sent.gapFrames += missed
 	l.notice(destination.Notice{
 		Code: "gap",
-		Text: fmt.Sprintf("%d frames (%d bytes) from %s on are no longer in the journal and were not delivered: give the journal more room, or set max_lag lower",
+		Text: fmt.Sprintf("%d frames (%d bytes) from %s on are not in the journal any more, or cannot be read, and were not delivered: where they were too old, give the journal more room or set max_lag lower",
 			missed, bytes, l.read.pos),
 	})
 }

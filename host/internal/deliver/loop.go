@@ -34,7 +34,8 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// Loop delivers to one destination. Any goroutine may call its methods.
+// Loop delivers to one destination. Any goroutine may call its methods, Run and
+// Close once.
 type Loop struct {
 	Options
 	flusher  destination.Flusher // nil: Target is none
@@ -106,7 +107,7 @@ func (l *Loop) open(ctx context.Context) (err error) {
 	if err := c.save(next, true); err != nil {
 		return fmt.Errorf("cursor: %w", err)
 	}
-	if l.attempts, err = openAttempts(l.Dir); err != nil {
+	if l.attempts, err = openAttempts(l.Dir, l.Log); err != nil {
 		return fmt.Errorf("attempt log: %w", err)
 	}
 	l.rewind()

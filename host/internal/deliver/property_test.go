@@ -1,6 +1,7 @@
 package deliver_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -61,7 +62,8 @@ func (w *world) send(_ int, batch []destination.Event) error {
 		w.t.Errorf("a batch out of order: %v", ids)
 	}
 	err := w.verdict(ids)
-	p, partial := err.(destination.Partial)
+	var p destination.Partial
+	partial := errors.As(err, &p)
 	for i, id := range ids {
 		if err == nil || partial && p[i] == nil {
 			w.taken = append(w.taken, id)

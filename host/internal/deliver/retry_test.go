@@ -1,8 +1,10 @@
 package deliver_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -394,8 +396,5 @@ func TestErrorOfAnotherTypeIsUnavailable(t *testing.T) {
 }
 
 func byNumber(a, b string) int {
-	var n, m int
-	fmt.Sscanf(a, "m%d", &n)
-	fmt.Sscanf(b, "m%d", &m)
-	return n - m
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 }

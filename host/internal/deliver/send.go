@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// patience is how many failures in a row are taken for a passing trouble.
+	// patience is how many failures of a batch are taken for a passing trouble.
 	patience = 3
-	// After these, single events are sent to see whether any pass, and again
-	// after sampleEvery failures more.
+	// After these, so many of its events are sent alone to see whether any
+	// passes, and others after sampleEvery failures more.
 	samples     = 3
 	sampleEvery = 10
 )
@@ -69,7 +69,7 @@ func (l *Loop) deliver(ctx context.Context, events []destination.Event) error {
 // send resolves events, or leaves them as suspects. Whole is a batch that has not
 // been taken apart.
 func (l *Loop) send(ctx context.Context, events []destination.Event, whole bool) error {
-	for {
+	for failures := 0; ; {
 		rest, e, err := l.attempt(ctx, events)
 		if err != nil || e == nil {
 			return err
@@ -84,13 +84,15 @@ func (l *Loop) send(ctx context.Context, events []destination.Event, whole bool)
 		if err := l.retryLater(ctx, e); err != nil {
 			return err
 		}
-		switch {
-		case e.Kind != destination.Failed:
+		if e.Kind != destination.Failed {
 			continue
+		}
+		failures++
+		switch {
 		case len(events) == 1:
 			l.suspect(events)
 			return nil
-		case whole && l.streak < patience:
+		case whole && (failures < patience || (failures-patience)%sampleEvery != 0):
 			continue
 		case whole:
 			rest, alive, err := l.sample(ctx, events)
@@ -128,14 +130,14 @@ func (l *Loop) attempt(ctx context.Context, events []destination.Event) (rest []
 	case err == nil:
 		l.passed(events)
 		return nil, nil, nil
+	case errors.As(err, &partial) && (len(events) > 1 || partial[0] == nil):
+		return l.sort(ctx, events, partial)
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
-	case !errors.As(err, &partial):
-		return events, destination.AsError(err), nil
-	case len(events) == 1 && partial[0] != nil:
+	case partial != nil:
 		return events, partial[0], nil
 	}
-	return l.sort(ctx, events, partial)
+	return events, destination.AsError(err), nil
 }
 
 // sort resolves a partial failure by each event's own verdict. Those without one
@@ -188,10 +190,11 @@ func (l *Loop) refuse(ctx context.Context, ev destination.Event, why *destinatio
 		err := l.Quarantine.Refuse(longer, []event.Refusal{refusal})
 		cancel()
 		if err == nil {
-			l.hand.refused++
+			if l.hand.refused++; l.hand.refused == 1 {
+				l.Log.Warn("the destination refused an event, which is now in the quarantine; others of the batch may follow",
+					"code", why.Code, "source", string(ev.Source), "message_id", ev.MessageID, "position", ev.Position.String(), "reason", why.Err)
+			}
 			l.status.quarantined()
-			l.Log.Warn("event refused by the destination is in the quarantine", "code", why.Code,
-				"position", ev.Position.String(), "source", string(ev.Source), "message_id", ev.MessageID, "reason", why.Err)
 			return nil
 		}
 		e := &destination.Error{

@@ -10,8 +10,8 @@ import (
 const (
 	// poisonous is how often a single event may fail while others pass.
 	poisonous = 10
-	// maxAhead and maxAheadBytes bound what is held since it failed too, when it was
-	// to show whether others pass.
+	// maxAhead and maxAheadBytes bound what was read ahead, to show whether others
+	// pass, and is held since it failed too.
 	maxAhead      = 100
 	maxAheadBytes = 1 << 20
 )
@@ -87,14 +87,11 @@ func (l *Loop) lookAhead(ctx context.Context) error {
 	return nil
 }
 
-// sample tells, after a row of failures, whether anything passes: it sends the
-// first of the events alone (the next time those after them), and one of those
-// ahead. If nothing passes the destination is down, and the events stay
-// together. It returns those that are left.
+// sample tells, of a batch that keeps failing, whether anything passes: it sends
+// the first of its events alone (the next time those after them), and then one
+// from ahead. If nothing passes the destination is down, and the batch stays
+// together. It returns the events that are left.
 func (l *Loop) sample(ctx context.Context, events []destination.Event) (rest []destination.Event, alive bool, err error) {
-	if (l.streak-patience)%sampleEvery != 0 {
-		return events, false, nil
-	}
 	passed, refused := l.hand.passed, l.hand.refused
 	moved := func() bool { return l.hand.passed > passed || l.hand.refused > refused }
 	for range min(samples, len(events)) {

@@ -44,8 +44,10 @@ type Error struct {
 	RetryAfter time.Duration
 	// Attention marks a failure that no waiting mends, such as a wrong key.
 	Attention bool
-	// Lost says that a Flusher no longer has what it took since the last mark,
-	// as when a transaction was rolled back. Resume follows, and it all comes again.
+	// Lost says that a Flusher no longer has what it took since the last mark, as
+	// when a connection broke in a transaction. Resume follows, and it all comes
+	// again: so it goes with Unavailable only, and an event that is refused must
+	// not take the others of its transaction along.
 	Lost bool
 	Err  error
 }

@@ -38,7 +38,7 @@ func (h *host) run(events int, step file.Step) (err error) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer d.Close()
+	defer closing(h.t, d)
 	ctx := h.t.Context()
 	if err := d.Resume(ctx, h.mark, func(destination.Notice) {}); err != nil {
 		return err
@@ -63,6 +63,13 @@ func (h *host) run(events int, step file.Step) (err error) {
 		h.cursor = n
 	}
 	return nil
+}
+
+func closing(t *testing.T, d *file.Destination) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // orLast keeps the last mark where there is no new one.

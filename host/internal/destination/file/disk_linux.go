@@ -1,23 +1,34 @@
 package file
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-func (osDisk) stat(path string) (info, error) { return statx("stat", path, unix.AT_FDCWD, path, 0) }
-
-func (osDisk) fstat(f *os.File) (info, error) {
-	return statx("fstat", f.Name(), int(f.Fd()), "", unix.AT_EMPTY_PATH)
+func (osDisk) stat(path string) (info, error) {
+	i, err := statx(unix.AT_FDCWD, path, 0)
+	if err != nil {
+		return i, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return i, nil
 }
 
-func statx(op, name string, dir int, path string, flags int) (info, error) {
+func (osDisk) fstat(f *os.File) (info, error) {
+	i, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+	if err != nil {
+		return i, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return i, nil
+}
+
+func statx(dir int, path string, flags int) (info, error) {
 	var st unix.Statx_t
-	want := unix.STATX_BASIC_STATS | unix.STATX_BTIME
+	const want = unix.STATX_BASIC_STATS | unix.STATX_BTIME
 	if err := retry(func() error { return unix.Statx(dir, path, flags, want, &st) }); err != nil {
-		return info{}, &fs.PathError{Op: op, Path: name, Err: err}
+		return info{}, err
 	}
 	i := info{
 		id: identity{Inode: st.Ino}, size: int64(st.Size), links: uint64(st.Nlink),
@@ -36,7 +47,7 @@ func syncData(f *os.File) error {
 
 func retry(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

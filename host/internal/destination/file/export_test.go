@@ -1,6 +1,9 @@
 package file
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // Step is asked before each step; f is nil where a path is all there is.
 type Step func(op, path string, f *os.File) error
@@ -39,7 +42,8 @@ func (d faultyDisk) open(path string, flags int) (*os.File, error) {
 
 func (d faultyDisk) write(f *os.File, b []byte) (int, error) {
 	err := d.step("write", f.Name(), f)
-	if half, ok := err.(HalfError); ok {
+	var half HalfError
+	if errors.As(err, &half) {
 		n, _ := d.osDisk.write(f, b[:len(b)/2])
 		return n, half
 	}

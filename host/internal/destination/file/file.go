@@ -78,7 +78,9 @@ func (d *Destination) Batch() (events, bytes int) { return batchEvents, batchByt
 func (d *Destination) Send(_ context.Context, batch []destination.Event) error {
 	if d.next != nil {
 		if err := d.turn(); err != nil {
-			return d.failed("turn", err)
+			e := d.failed("turn", err)
+			e.Lost = true // Resume finds out how far it came
+			return e
 		}
 	}
 	if err := d.checkLinked(); err != nil {
@@ -88,14 +90,16 @@ func (d *Destination) Send(_ context.Context, batch []destination.Event) error {
 	for i := range batch {
 		d.buffer = append(append(d.buffer, batch[i].JSON...), '\n')
 	}
-	if _, err := d.disk.write(d.file, d.buffer); err != nil {
+	n, err := d.disk.write(d.file, d.buffer)
+	if err != nil {
 		e := d.failed("write", err)
-		if err := d.disk.truncate(d.file, d.size); err != nil {
-			e.Lost, e.Err = true, errors.Join(e.Err, err)
+		if n > 0 {
+			err = d.disk.truncate(d.file, d.size)
+			e.Lost, e.Err = err != nil, errors.Join(e.Err, err)
 		}
 		return e
 	}
-	d.size += int64(len(d.buffer))
+	d.size += int64(n)
 	if cap(d.buffer) > 2*batchBytes {
 		d.buffer = nil // it grew for one large event
 	}

@@ -40,7 +40,7 @@ func (s *sink) resume() *sink {
 		s.t.Fatal(err)
 	}
 	s.d = d
-	s.t.Cleanup(func() { d.Close() })
+	s.t.Cleanup(func() { closing(s.t, d) })
 	err = d.Resume(s.t.Context(), s.mark, func(n destination.Notice) { s.notices = append(s.notices, n.Code) })
 	if err != nil {
 		s.t.Fatal(err)

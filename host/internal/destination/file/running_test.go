@@ -132,8 +132,10 @@ func TestFileThatOthersWriteToIsReportedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintln(f, "not ours")
-		f.Close()
+		_, err = fmt.Fprintln(f, "not ours")
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
 		s.flush()
 	}
 	s.wantFile(s.path, lines(0, 1)+"not ours\n"+lines(1, 2)+"not ours\n"+lines(2, 3)+"not ours\n")
@@ -179,7 +181,7 @@ func (s *sink) on(step file.Step) {
 		s.t.Fatal(err)
 	}
 	s.d = d
-	s.t.Cleanup(func() { d.Close() })
+	s.t.Cleanup(func() { closing(s.t, d) })
 	if err := d.Resume(s.t.Context(), s.mark, func(n destination.Notice) { s.notices = append(s.notices, n.Code) }); err != nil {
 		s.t.Fatal(err)
 	}
@@ -387,4 +389,28 @@ func TestConfigProblemsNameTheKey(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTurnThatCannotBeCompletedBeginsAgainAtTheMark(t *testing.T) {
+	s := newSink(t)
+	s.config.Rotate.Bytes = 20
+	s.resume()
+	s.send(0, 4)
+	s.flush()
+	if err := os.Remove(filepath.Join(filepath.Dir(s.path), ".events.jsonl.next")); err != nil {
+		t.Fatal(err)
+	}
+	var e *destination.Error
+	if err := s.d.Send(t.Context(), batch(4, 5)); !errors.As(err, &e) || !e.Lost || e.Kind != destination.Unavailable {
+		t.Fatalf("error %#v", err)
+	}
+	s.resume()
+	s.send(4, 5)
+	s.flush()
+	s.wantFile(s.path, lines(4, 5))
+	others := s.others()
+	if len(others) != 1 || !turnedName.MatchString(others[0]) {
+		t.Fatalf("beside the file there are %v", others)
+	}
+	s.wantFile(others[0], lines(0, 4))
 }

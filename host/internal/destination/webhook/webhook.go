@@ -77,9 +77,9 @@ func (d *Destination) Send(ctx context.Context, batch []destination.Event) error
 	if err != nil {
 		return d.noAnswer(err)
 	}
-	defer resp.Body.Close()
 	// The status is the verdict, even if the body breaks off.
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	_ = resp.Body.Close()
 	return d.verdict(resp, answer)
 }
 
@@ -112,7 +112,7 @@ func (d *Destination) request(ctx context.Context, batch []destination.Event) (*
 func sign(secret string, now time.Time, body []byte) string {
 	t := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))
-	io.WriteString(mac, t+".")
+	mac.Write([]byte(t + "."))
 	mac.Write(body)
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }

@@ -42,7 +42,11 @@ func open(t *testing.T, url string, configure ...func(*webhook.Config)) *webhook
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return d
 }
 
@@ -145,7 +149,7 @@ func TestAnswerDecidesWhatHappensNext(t *testing.T) {
 			d := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", "/elsewhere")
 				w.WriteHeader(status)
-				fmt.Fprint(w, "because\n\x00of  <this>")
+				_, _ = fmt.Fprint(w, "because\n\x00of  <this>")
 			})
 			e := sendError(t, d)
 			if e.Kind != want.kind || e.Attention != want.attention || e.Code != fmt.Sprintf("http_%d", status) {
@@ -186,7 +190,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		requests.Add(1)
 		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 	})
-	sendError(t, d)
+	_ = sendError(t, d)
 	if n := requests.Load(); n != 1 {
 		t.Errorf("%d requests, want 1", n)
 	}
@@ -241,13 +245,14 @@ func TestConnectionThatBreaksIsNoAnswer(t *testing.T) {
 		if err != nil {
 			panic(err)
 		}
-		io.WriteString(conn, after)
-		conn.(*net.TCPConn).SetLinger(0)
-		conn.Close()
+		_, err = io.WriteString(conn, after)
+		if err := errors.Join(err, conn.(*net.TCPConn).SetLinger(0), conn.Close()); err != nil {
+			panic(err)
+		}
 	}
 	t.Run("before the answer", func(t *testing.T) {
 		d := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			io.CopyN(io.Discard, r.Body, 5)
+			_, _ = io.CopyN(io.Discard, r.Body, 5)
 			reset(w, "")
 		})
 		if e := sendError(t, d); e.Code != "reset_connection" || e.Kind != destination.Unavailable || strings.Contains(e.Error(), "t0ken") {
@@ -256,7 +261,7 @@ func TestConnectionThatBreaksIsNoAnswer(t *testing.T) {
 	})
 	t.Run("in the body of a 200", func(t *testing.T) {
 		d := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body)
+			_, _ = io.Copy(io.Discard, r.Body)
 			reset(w, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
 		})
 		if err := d.Send(t.Context(), batch(1)); err != nil {
@@ -268,7 +273,9 @@ func TestConnectionThatBreaksIsNoAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.Close()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 		if e := sendError(t, open(t, "http://"+l.Addr().String())); e.Code != "refused_connection" || e.Kind != destination.Unavailable {
 			t.Errorf("error %v", e)
 		}
@@ -346,13 +353,13 @@ func TestBodyThatIsStillReadIsNotOverwritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.Body.Close()
-	first.Body.Close() // counts once
+	_ = first.Body.Close()
+	_ = first.Body.Close() // counts once
 	send(`{"n":2}`)
 	read(again, `{"events":[{"n":1}]}`)
 	read(requests[1].Body, `{"events":[{"n":2}]}`)
-	again.Close()
-	requests[1].Body.Close()
+	_ = again.Close()
+	_ = requests[1].Body.Close()
 	send(`{"n":3}`)
 	read(requests[2].Body, `{"events":[{"n":3}]}`)
 }
@@ -364,8 +371,8 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestConnectionIsUsedAgain(t *testing.T) {
 	var connections atomic.Int32
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		fmt.Fprint(w, "thanks")
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprint(w, "thanks")
 	}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
