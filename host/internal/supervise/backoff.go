@@ -24,7 +24,7 @@ func (b *backoff) next() time.Duration {
 		d = min(b.max, b.min<<shift)
 	}
 	// Between three quarters and the whole of it.
-	return d - rand.N(d/4+1)
+	return d - rand.N(d/4+1) //nolint:gosec // spreads load, guards nothing
 }
 
 // reset forgets the failures.

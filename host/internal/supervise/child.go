@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,7 +82,7 @@ func startChild(ctx context.Context, l *launcher, p program, logs *logSink) (_ *
 	for _, f := range theirs {
 		files = append(files, f.Fd())
 	}
-	env := append(p.env, wire.EnvLifeline+"="+strconv.Itoa(wire.FirstFD))
+	env := slices.Concat(p.env, []string{wire.EnvLifeline + "=" + strconv.Itoa(wire.FirstFD)})
 	if p.listener != nil {
 		files = append(files, uintptr(p.listener.fd))
 		env = append(env, wire.EnvListeners+"="+strconv.Itoa(wire.FirstFD+1))

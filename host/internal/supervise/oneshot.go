@@ -27,7 +27,8 @@ func Visit(ctx context.Context, spec Spec, log *slog.Logger,
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(sockets)
+	// What is not removed takes some bytes of a temporary folder.
+	defer func() { _ = os.RemoveAll(sockets) }()
 	var forks sync.WaitGroup
 	launching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	launcher := newLauncher()

@@ -159,7 +159,7 @@ func TestAPluginThatDoesNotAnswerThroughItsListenerIsRestarted(t *testing.T) {
 			r := startWith(t, in, logs, o)
 			before := r.running()
 			hang.hang(r, before.PID)
-			r.fails(supervise.CodeProbe)
+			_ = r.fails(supervise.CodeProbe)
 			if pid := r.get("/pid"); pid == strconv.Itoa(before.PID) {
 				t.Error("the hung process answers")
 			}
@@ -186,7 +186,7 @@ func TestABusyPluginIsNotTakenForDead(t *testing.T) {
 	if now := r.status(); now.PID != before.PID || now.Restarts != 0 {
 		t.Fatalf("the busy plugin was restarted: %+v", now)
 	}
-	r.fails(supervise.CodeProbe)
+	_ = r.fails(supervise.CodeProbe)
 }
 
 func TestAListenerServedByAnotherIsNotBelieved(t *testing.T) {

@@ -44,7 +44,7 @@ func (s *source) run(ctx context.Context) error {
 		began := time.Now()
 		err := s.stream(ctx)
 		if ctx.Err() != nil || errors.Is(err, errDrained) || s.processEnds(ctx, err) {
-			return nil
+			return nil //nolint:nilerr // it is over, and not for the source's fault
 		}
 		if errors.Is(err, errSilent) {
 			if !silent.IsZero() && time.Since(silent) < silentTwice*s.silence {

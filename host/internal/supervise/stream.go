@@ -260,7 +260,7 @@ func (s *stream) answer(ctx context.Context) error {
 		verdict, err := next.wait(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // the stream has ended; its cause is told elsewhere
 			}
 			return s.source.intakeFault("verdict", err)
 		}

@@ -197,7 +197,7 @@ func TestASilentStreamIsOpenedAgain(t *testing.T) {
 	spec := fakeSpec(t, "good", source("a", fakeConfig{SilentOnce: true}))
 	spec.Env["FAKE_SILENCE_MS"] = shortSilence
 	r := start(t, spec)
-	r.sourceFails(0, supervise.CodeSourceSilent)
+	_ = r.sourceFails(0, supervise.CodeSourceSilent)
 	r.await("runs again", func(s supervise.Status) bool {
 		return s.Sources[0].State == supervise.Running && s.Sources[0].Restarts == 1
 	})
@@ -249,7 +249,7 @@ func TestASourceThatDoesNotHearItsVerdictsIsSilent(t *testing.T) {
 	spec := fakeSpec(t, "good", source("a", fakeConfig{Deaf: true, Batches: 40}))
 	spec.Env["FAKE_SILENCE_MS"] = shortSilence
 	r := startWith(t, in, logs, options(t, in, logs, spec))
-	r.sourceFails(0, supervise.CodeSourceSilent)
+	_ = r.sourceFails(0, supervise.CodeSourceSilent)
 	// Nor does it hold up the end.
 	began := time.Now()
 	r.shutdown()
