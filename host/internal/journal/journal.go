@@ -110,6 +110,7 @@ type Journal struct {
 	cut      atomic.Int64 // bytes cut off block files by recoveries
 
 	lastStore *store // the one that was started last
+	sessions  int    // how many were started
 
 	mu      sync.Mutex
 	closed  bool

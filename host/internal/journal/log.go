@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -76,7 +77,7 @@ func (j *Journal) Log(name string, opts LogOptions) (*Log, error) {
 // Logs lists the names of all secondary logs that have ever had a record.
 func (j *Journal) Logs() ([]string, error) {
 	entries, err := os.ReadDir(streamsIn(j.opts.Dir))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list logs: %w", err)
 	}
 	var names []string
@@ -178,6 +179,9 @@ func (l *Log) Last(ctx context.Context) (uint64, error) {
 func (l *Log) open(ctx context.Context, s *session, create bool) (*stream, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.session != nil && s.number < l.session.number {
+		return nil, errors.New("the storage has been reopened") // the caller was told of an earlier session
+	}
 	if l.session != s {
 		l.session, l.stream = s, nil
 	}

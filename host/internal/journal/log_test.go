@@ -314,6 +314,62 @@ func TestSyncMakesWhatWasAcknowledgedDurable(t *testing.T) {
 	})
 }
 
+func TestSyncCoversWhatAnEarlierProcessLeftInALog(t *testing.T) {
+	dir := t.TempDir()
+	opts := with(dir)
+	opts.SyncInterval = time.Hour
+	j := open(t, opts)
+	mustAppend(t, openLog(t, j, "q", journal.LogOptions{}), "one")
+	j.stop()
+	var synced atomic.Bool
+	j = open(t, journal.WithFaults(opts, journal.Faults{SyncFile: func(f *os.File) error {
+		if strings.Contains(f.Name(), "log-q") {
+			synced.Store(true)
+		}
+		return f.Sync()
+	}}))
+	if err := j.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !synced.Load() {
+		t.Error("the log was not synced, although nobody has opened it")
+	}
+}
+
+// After a failed sync another may succeed without writing anything.
+func TestAfterAFailedSyncNoneSucceedsBeforeThePagesAreWrittenAgain(t *testing.T) {
+	var failing atomic.Bool
+	var calls atomic.Int64
+	opts := with(t.TempDir())
+	opts.SyncInterval = time.Hour
+	blocked := make(chan struct{})
+	j := open(t, journal.WithFaults(opts, journal.Faults{SyncFile: func(f *os.File) error {
+		calls.Add(1)
+		if failing.Swap(false) {
+			<-blocked
+			return errDisk
+		}
+		return f.Sync()
+	}}))
+	j.append(t, track("web", "a"))
+	calls.Store(0)
+	failing.Store(true)
+	results := make(chan error, 2)
+	for range 2 {
+		go func() { results <- j.Sync(t.Context()) }()
+	}
+	eventually(t, "the first sync", func() bool { return !failing.Load() })
+	close(blocked)
+	for range 2 {
+		// One that comes late meets the next session, which has synced the file
+		// when it wrote the pages again, and once more when it opened it.
+		if err := <-results; err == nil && calls.Load() < 3 {
+			t.Errorf("a Sync succeeded after %d syncs of the file, of which the first had failed", calls.Load())
+		}
+	}
+	eventually(t, "another session", func() bool { return j.Stats().Closed == nil && j.Sync(t.Context()) == nil })
+}
+
 func TestAnIntervalSyncsByItself(t *testing.T) {
 	var syncs atomic.Int64
 	opts := with(t.TempDir())

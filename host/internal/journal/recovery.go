@@ -54,7 +54,7 @@ func (before blockSizes) cuts(after blockSizes, log *slog.Logger) (cut int64) {
 
 func reportCut(log *slog.Logger, newest bool) {
 	if newest {
-		log.Warn("the journal's tail was torn by a crash and is cut after the last whole frame; what was cut had not been acknowledged, unless the disk lost what it had confirmed",
+		log.Warn("the journal's tail was torn by a crash and is cut after the last whole frame; nothing is lost that was synced, unless the disk lost it",
 			"code", "journal_tail_cut")
 		return
 	}

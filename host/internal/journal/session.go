@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,8 +16,9 @@ import (
 // session is one run of the embedded server and what works on it. A storage
 // error ends it, and the journal begins another.
 type session struct {
-	store *store
-	main  *stream
+	number int // sessions of a journal are counted
+	store  *store
+	main   *stream
 
 	logPub *publisher
 	mu     sync.Mutex
@@ -27,21 +30,49 @@ func (j *Journal) openSession(ctx context.Context) (*session, error) {
 	if err := j.disk.suspects.rewrite(j.disk.seams); err != nil {
 		return nil, err
 	}
+	if err := j.syncLogs(); err != nil {
+		return nil, err
+	}
 	before := readBlockSizes(j.opts.Dir)
 	st, err := startStore(j.opts.Dir, maxPayload, j.log)
 	if st != nil {
 		j.lastStore = st
+		j.sessions++
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &session{store: st}
+	s := &session{number: j.sessions, store: st}
 	if err := s.openMain(ctx, j); err != nil {
 		s.close()
 		return nil, err
 	}
 	j.cut.Add(before.cuts(readBlockSizes(j.opts.Dir), j.log))
 	return s, nil
+}
+
+// syncLogs makes durable what secondary logs hold from before this session: they
+// are opened when they are used, but a Sync speaks for all of them.
+func (j *Journal) syncLogs() error {
+	logs, err := j.Logs()
+	if err != nil {
+		return err
+	}
+	for _, name := range logs {
+		file, err := fileName(name)
+		if err != nil {
+			return err
+		}
+		b, err := openBlocks(filepath.Join(streamsIn(j.opts.Dir), logPrefix+file, blocksDir), &j.disk)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a crash came before its first block
+		}
+		if err != nil {
+			return err
+		}
+		b.close()
+	}
+	return nil
 }
 
 func (s *session) openMain(ctx context.Context, j *Journal) error {
@@ -234,7 +265,9 @@ func (j *Journal) reopen(ctx context.Context, last *session, cause error) *sessi
 			cause = err
 		}
 		j.intake.setFault(err)
-		pause = min(2*pause, j.opts.seams.retryMax)
+		if pause = min(2*pause, j.opts.seams.retryMax); errors.Is(err, ErrDiskFull) {
+			pause = j.opts.seams.retryMin // to look for space costs nothing
+		}
 		timer.Reset(pause)
 	}
 }

@@ -22,8 +22,9 @@ type stream struct {
 	end    uint64      // offset of the next frame
 
 	dirty  atomic.Bool // something was acknowledged since the last sync began
-	mu     sync.Mutex  // guards blocks, which one sync at a time uses
+	mu     sync.Mutex  // one sync at a time; guards what follows
 	blocks *blockFiles
+	failed error // why a sync failed; none succeeds after it, see suspects
 }
 
 // openStream makes the stream exist and all of it durable, names and metadata
@@ -107,16 +108,14 @@ func (s *stream) append(frame []byte) error {
 func (s *stream) sync() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.dirty.Swap(false) {
-		return nil
+	if s.failed != nil || !s.dirty.Swap(false) {
+		return s.failed
 	}
 	start := time.Now()
-	if err := s.blocks.sync(); err != nil {
-		s.dirty.Store(true)
-		return err
+	if s.failed = s.blocks.sync(); s.failed == nil {
+		s.latency.add(time.Since(start))
 	}
-	s.latency.add(time.Since(start))
-	return nil
+	return s.failed
 }
 
 // rest closes the stream's file until the next sync.
