@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // disk is what the destination asks of the file system, each call a step after
@@ -29,10 +30,13 @@ type info struct {
 	regular bool
 }
 
-var errNotRegular = errors.New("not a regular file")
+var (
+	errNotRegular = errors.New("not a regular file")
+	errInUse      = errors.New("another destination or another host writes to it")
+)
 
-// openFile opens a regular file for appending and reading. One that it makes has
-// its name durably.
+// openFile opens a regular file for appending and reading, and locks it. One that
+// it makes has its name durably.
 func (d *Destination) openFile(path string, flags int) (*os.File, info, error) {
 	here, err := d.disk.stat(path)
 	if err == nil && !here.regular {
@@ -46,12 +50,25 @@ func (d *Destination) openFile(path string, flags int) (*os.File, info, error) {
 		err = d.disk.syncDir(filepath.Dir(path))
 	}
 	if err == nil {
+		err = lock(f)
+	}
+	if err == nil {
 		here, err = d.disk.fstat(f)
 	}
 	if err != nil {
 		return nil, here, errors.Join(err, f.Close())
 	}
 	return f, here, nil
+}
+
+// lock keeps other destinations and hosts off a file while it is open, where the
+// file system has locks.
+func lock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return errInUse
+	}
+	return nil
 }
 
 // osDisk is the real one.

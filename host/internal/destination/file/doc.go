@@ -17,7 +17,8 @@
 // removed while it was written is begun again, with what it had lost since the last mark.
 // Where there is no mark (the first start, or the host's state was removed),
 // events are appended to what is there, after a newline if its last line has none.
-// Each of these is reported.
+// Each of these is reported. The file is locked, so that two destinations with one
+// path do not spoil it.
 //
 // # Rotation
 //

@@ -200,6 +200,9 @@ func (d *Destination) failed(what string, err error) *destination.Error {
 	case errors.Is(err, errNotRegular):
 		e.Code, e.Attention = "not_a_file", true
 		e.Hint = "give the destination a path of its own"
+	case errors.Is(err, errInUse):
+		e.Code, e.Attention = "file_in_use", true
+		e.Hint = "give each destination a path of its own"
 	}
 	return e
 }

@@ -35,6 +35,9 @@ func newSink(t *testing.T) *sink {
 // resume opens the destination at the mark that was kept last, as after a kill.
 func (s *sink) resume() *sink {
 	s.t.Helper()
+	if s.d != nil {
+		closing(s.t, s.d)
+	}
 	d, err := file.New(s.config)
 	if err != nil {
 		s.t.Fatal(err)

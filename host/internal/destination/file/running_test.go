@@ -254,6 +254,29 @@ func TestPathThatIsNoFileIsNotTouched(t *testing.T) {
 	}
 }
 
+func TestFileOfAnotherDestinationIsNotTouched(t *testing.T) {
+	s := newSink(t)
+	s.config.Rotate.Bytes = 20
+	s.resume()
+	s.send(0, 4)
+	s.flush()
+	s.send(4, 5) // into the next file
+	d, err := file.New(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closing(t, d)
+	err = d.Resume(t.Context(), nil, func(destination.Notice) {})
+	var e *destination.Error
+	if !errors.As(err, &e) || e.Code != "file_in_use" || !e.Attention || e.Hint == "" {
+		t.Errorf("error %v", err)
+	}
+	closing(t, s.d)
+	if err := d.Resume(t.Context(), s.mark, func(destination.Notice) {}); err != nil {
+		t.Errorf("when the first is closed: %v", err)
+	}
+}
+
 func TestMarkThatNobodyCanReadNeedsAttention(t *testing.T) {
 	for _, mark := range []string{"", "{", `{"v":99}`} {
 		d, err := file.New(file.Config{Path: config.Path(filepath.Join(t.TempDir(), "events.jsonl"))})
