@@ -3,7 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/deliver"
@@ -194,7 +193,7 @@ func pluginSpec(c *config.Config, p *config.Plugin) (supervise.Spec, error) {
 func loopOptions(d *config.Destination, dir string) deliver.Options {
 	return deliver.Options{
 		Name:    event.DestinationID(d.Name),
-		Dir:     deliver.StateDir(filepath.Join(dir, "destinations"), event.DestinationID(d.Name)),
+		Dir:     deliver.StateDir(destinationsDir(dir), event.DestinationID(d.Name)),
 		MaxLag:  d.MaxLag,
 		AtLimit: d.AtLimit,
 		From:    d.From,

@@ -155,6 +155,7 @@ func (r *running) openQuarantine(ctx context.Context, s *stack, cache quarantine
 }
 
 func (r *running) openLoops(ctx context.Context, s *stack, dir string) error {
+	s.run("removed destinations", stopDeliver, forgetRemoved(dir, r.Config.Destinations, r.Log))
 	for _, t := range r.parts.targets {
 		target, err := t.open()
 		if err != nil {
