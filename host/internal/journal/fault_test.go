@@ -148,13 +148,13 @@ func TestManyReadersOfLargeFramesAreServed(t *testing.T) {
 	opts := with(t.TempDir())
 	opts.Tail = 1
 	j := open(t, opts)
-	for i := range 3 {
+	for i := range 2 {
 		j.append(t, sized(fmt.Sprint("large", i), 7<<20))
 	}
 	var readers sync.WaitGroup
-	for range 12 {
+	for range 8 {
 		readers.Go(func() {
-			for seq := uint64(1); seq <= 3; seq++ {
+			for seq := uint64(1); seq <= 2; seq++ {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				defer cancel()
 				if f, err := j.Next(ctx, seq); err != nil || f.Seq() != seq {
