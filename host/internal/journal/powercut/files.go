@@ -88,6 +88,19 @@ func (m *machine) write(p *process, c *call) error {
 	return nil
 }
 
+// hang notes a file to which something was being written when the process ended.
+func (m *machine) hang(p *process, c *call) error {
+	switch c.name {
+	case "write", "pwrite64", "writev", "pwritev", "ftruncate":
+		fd, err := c.number(0)
+		if d := p.fds[fd]; d != nil {
+			d.node.unsure = true
+		}
+		return err
+	}
+	return nil
+}
+
 // written is the bytes that a call was to write.
 func (c *call) written() ([]byte, error) {
 	if len(c.args) < 2 {

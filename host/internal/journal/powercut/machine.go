@@ -61,6 +61,9 @@ func (m *machine) apply(c *call) error {
 	m.calls++
 	m.event = &Event{Began: c.began, Name: c.name, FD: -1}
 	p := m.process(c.thread)
+	if c.hung {
+		return m.hang(p, c)
+	}
 	if c.name == "fsync" || c.name == "fdatasync" {
 		return m.sync(p, c)
 	}

@@ -16,8 +16,9 @@ type inode struct {
 	data    []*dataChange
 	names   []*nameChange
 
-	size int64             // of a file, at present
-	live map[string]*inode // of a directory, at present
+	size   int64             // of a file, at present
+	unsure bool              // whether it is as it was written: a write to it never returned
+	live   map[string]*inode // of a directory, at present
 }
 
 // write changes a file.

@@ -33,6 +33,7 @@ type call struct {
 	name   string
 	args   []string
 	result int64 // negative: it failed
+	hung   bool  // the process ended in it: nobody knows what it has done
 }
 
 // Event is a call as a test sees it, to find the place of a cut.
@@ -58,7 +59,7 @@ func Parse(log io.Reader, root, cwd string) (*Trace, error) {
 		line, err := in.ReadString('\n')
 		ended := errors.Is(err, io.EOF)
 		if ended && line == "" {
-			return t, nil
+			return t, p.end()
 		}
 		if err == nil || ended {
 			err = p.line(strings.TrimSuffix(line, "\n"))
@@ -86,8 +87,11 @@ func (p *parser) line(line string) error {
 	if !ok {
 		return fmt.Errorf("not strace's: %.80q", line)
 	}
-	if strings.HasPrefix(text, "+++") || strings.HasPrefix(text, "---") {
+	switch {
+	case strings.HasPrefix(text, "+++"), strings.HasPrefix(text, "---"):
 		return nil
+	case strings.HasPrefix(text, "???"), strings.HasSuffix(text, " <detached ...>"):
+		return nil // strace has lost a thread that was ending
 	}
 	b := begun{text, at, len(p.trace.calls)}
 	if head, ok := strings.CutSuffix(text, " <unfinished ...>"); ok {
@@ -119,6 +123,19 @@ func (p *parser) line(line string) error {
 	return nil
 }
 
+// end adds the calls that never returned.
+func (p *parser) end() error {
+	for thread, b := range p.unfinished {
+		c, err := parseCall(b.text + ") = ?")
+		if err != nil {
+			return err
+		}
+		c.thread, c.began, c.before = thread, b.at, b.before
+		p.add(c)
+	}
+	return nil
+}
+
 func (p *parser) add(c call) {
 	p.trace.calls = append(p.trace.calls, c)
 	switch c.name {
@@ -139,8 +156,8 @@ func splitLine(line string) (thread int, at time.Time, text string, ok bool) {
 	return thread, time.Unix(sec, usec*1000), text, ok1 && ok2 && ok3 && err1 == nil && err2 == nil && err3 == nil
 }
 
-// parseCall reads "name(arguments) = result". A call that never returned has the
-// result "?" and counts as failed.
+// parseCall reads "name(arguments) = result". The result of a call that never
+// returned is "?".
 func parseCall(text string) (call, error) {
 	name, rest, ok := strings.Cut(text, "(")
 	at := strings.LastIndex(rest, " = ")
@@ -155,6 +172,7 @@ func parseCall(text string) (call, error) {
 	c := call{name: name, args: splitArgs(args), result: -1}
 	value, _, _ := strings.Cut(rest[at+3:], " ")
 	if value == "?" {
+		c.hung = true
 		return c, nil
 	}
 	result, err := strconv.ParseInt(value, 0, 64)

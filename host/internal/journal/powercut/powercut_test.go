@@ -299,6 +299,30 @@ func TestARandomPartOfTheRestIsLeft(t *testing.T) {
 	}
 }
 
+func TestACallThatNeverReturnsHasDoneNothing(t *testing.T) {
+	trace := script(t, `
+		openat(AT_FDCWD, "/data/a", O_RDWR|O_CREAT, 0600) = 3
+		openat(AT_FDCWD, "/data", O_RDONLY) = 4
+		fsync(4) = 0
+		write(3, "x", 1) = 1
+		fsync(3 <unfinished ...>
+		B +++ killed by SIGKILL +++
+		B ???( <detached ...>
+		B exit_group(0 <detached ...>
+		<... fsync resumed>) = ?`)
+	events, err := trace.Events()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := trace.Rebuild(len(events), dir, powercut.Loss{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(files(t, dir)); got != "map[a:]" {
+		t.Errorf("left: %q", got)
+	}
+}
+
 func TestOutputElsewhereIsShown(t *testing.T) {
 	trace := script(t, `
 		openat(AT_FDCWD, "/data/a", O_RDWR|O_CREAT, 0600) = 3
