@@ -19,10 +19,15 @@ func (m *machine) open(p *process, c *call, path string, flags int) error {
 	if dir == nil && node == nil {
 		return nil
 	}
-	if node == nil {
-		if !c.has(flags, "O_CREAT") {
+	if node == nil && !c.has(flags, "O_CREAT") {
+		if m.hurry(path) {
+			_, _, node = m.find(path)
+		}
+		if node == nil {
 			return fmt.Errorf("%s was opened and is not in the model", path)
 		}
+	}
+	if node == nil {
 		node = new(inode)
 		rename(m.now(), edit{dir, name, node})
 	} else if c.has(flags, "O_TRUNC") && !node.isDir {
@@ -211,6 +216,9 @@ func (m *machine) rename(p *process, c *call) error {
 		return errors.New("the model does not know these flags")
 	}
 	oldDir, oldName, node := m.find(from)
+	if oldDir != nil && node == nil && m.hurry(from) {
+		_, _, node = m.find(from)
+	}
 	newDir, newName, _ := m.find(to)
 	if oldDir == nil && newDir == nil {
 		return nil

@@ -12,9 +12,12 @@ type machine struct {
 	trace   *Trace
 	top     *inode
 	threads map[int]*process
-	calls   int // that have returned
+	calls   int            // that have returned
+	early   map[*call]bool // those that happened before they returned
 	event   *Event
 	noSync  func(path string) bool // nil: every sync counts
+
+	handlers map[string]handler
 }
 
 // process is what the threads of one process share.
@@ -34,7 +37,7 @@ type descriptor struct {
 }
 
 func newMachine(t *Trace) *machine {
-	return &machine{trace: t, top: newDir(), threads: make(map[int]*process)}
+	return &machine{trace: t, top: newDir(), threads: make(map[int]*process), early: make(map[*call]bool), handlers: handlers()}
 }
 
 // process is that of a thread. A thread that was not heard of before takes after
@@ -56,10 +59,19 @@ func (m *machine) process(thread int) *process {
 	return p
 }
 
-// apply lets a call happen.
-func (m *machine) apply(c *call) error {
+// run lets the next call of the trace happen.
+func (m *machine) run() error {
+	c := &m.trace.calls[m.calls]
 	m.calls++
 	m.event = &Event{Began: c.began, Name: c.name, FD: -1}
+	if m.early[c] {
+		return nil
+	}
+	return m.apply(c)
+}
+
+// apply lets a call happen.
+func (m *machine) apply(c *call) error {
 	p := m.process(c.thread)
 	if c.hung {
 		return m.hang(p, c)
@@ -70,7 +82,7 @@ func (m *machine) apply(c *call) error {
 	if c.result < 0 {
 		return nil
 	}
-	handle, ok := handlers[c.name]
+	handle, ok := m.handlers[c.name]
 	if !ok {
 		return fmt.Errorf("%s: the model does not know this call", c.name)
 	}
@@ -78,6 +90,40 @@ func (m *machine) apply(c *call) error {
 		return fmt.Errorf("%s(%.200s): %w", c.name, strings.Join(c.args, ", "), err)
 	}
 	return nil
+}
+
+// hurry lets a call happen that makes a path and has begun, but not returned:
+// another thread has found the path already.
+func (m *machine) hurry(path string) bool {
+	const window = 1000 // calls that may return while another runs
+	rest := m.trace.calls[m.calls:]
+	for i := range rest[:min(window, len(rest))] {
+		c := &rest[i]
+		if c.before >= m.calls || c.result < 0 || m.early[c] {
+			continue
+		}
+		if made, err := m.makes(c); err == nil && made == path {
+			m.early[c] = true
+			return m.apply(c) == nil
+		}
+	}
+	return false
+}
+
+// makes is the path that a call makes, if any.
+func (m *machine) makes(c *call) (string, error) {
+	p := m.process(c.thread)
+	switch c.name {
+	case "mkdir", "creat":
+		return m.path(p, c, -1, 0)
+	case "mkdirat", "openat":
+		return m.path(p, c, 0, 1)
+	case "rename", "link":
+		return m.path(p, c, -1, 1)
+	case "renameat", "renameat2", "linkat":
+		return m.path(p, c, 2, 3)
+	}
+	return "", nil
 }
 
 type handler = func(*machine, *process, *call) error
@@ -97,53 +143,55 @@ func at(name, dir int, h func(*machine, *process, *call, string) error) handler 
 func nothing(*machine, *process, *call) error { return nil }
 
 // handlers are what the calls of the log do when they succeed.
-var handlers = map[string]handler{
-	"open":            at(0, -1, func(m *machine, p *process, c *call, path string) error { return m.open(p, c, path, 1) }),
-	"openat":          at(1, 0, func(m *machine, p *process, c *call, path string) error { return m.open(p, c, path, 2) }),
-	"openat2":         at(1, 0, (*machine).refuseInside),
-	"creat":           at(0, -1, (*machine).create),
-	"close":           (*machine).close,
-	"close_range":     (*machine).closeRange,
-	"dup":             (*machine).dup,
-	"dup2":            (*machine).dup,
-	"dup3":            (*machine).dup,
-	"fcntl":           (*machine).fcntl,
-	"lseek":           (*machine).seek,
-	"write":           (*machine).write,
-	"pwrite64":        (*machine).write,
-	"writev":          (*machine).write,
-	"pwritev":         (*machine).write,
-	"truncate":        at(0, -1, (*machine).truncate),
-	"ftruncate":       (*machine).ftruncate,
-	"fallocate":       (*machine).fallocate,
-	"copy_file_range": (*machine).refuseTracked,
-	"sendfile":        (*machine).refuseTracked,
-	"splice":          (*machine).refuseTracked,
-	"pwritev2":        (*machine).refuseTracked,
-	"mmap":            (*machine).mmap,
-	"sync":            (*machine).syncAll,
-	"syncfs":          (*machine).syncAll,
-	"sync_file_range": nothing, // promises nothing
-	"rename":          (*machine).rename,
-	"renameat":        (*machine).rename,
-	"renameat2":       (*machine).rename,
-	"unlink":          at(0, -1, (*machine).unlink),
-	"unlinkat":        at(1, 0, (*machine).unlink),
-	"rmdir":           at(0, -1, (*machine).unlink),
-	"link":            (*machine).link,
-	"linkat":          (*machine).link,
-	"symlink":         at(1, -1, (*machine).symlink),
-	"symlinkat":       at(2, 1, (*machine).symlink),
-	"mkdir":           at(0, -1, (*machine).mkdir),
-	"mkdirat":         at(1, 0, (*machine).mkdir),
-	"bind":            (*machine).bind,
-	"chdir":           at(0, -1, func(_ *machine, p *process, _ *call, path string) error { p.cwd = path; return nil }),
-	"fchdir":          (*machine).fchdir,
-	"clone":           nothing, // see Trace.births
-	"clone3":          nothing,
-	"fork":            nothing,
-	"vfork":           nothing,
-	"execve":          (*machine).exec,
+func handlers() map[string]handler {
+	return map[string]handler{
+		"open":            at(0, -1, func(m *machine, p *process, c *call, path string) error { return m.open(p, c, path, 1) }),
+		"openat":          at(1, 0, func(m *machine, p *process, c *call, path string) error { return m.open(p, c, path, 2) }),
+		"openat2":         at(1, 0, (*machine).refuseInside),
+		"creat":           at(0, -1, (*machine).create),
+		"close":           (*machine).close,
+		"close_range":     (*machine).closeRange,
+		"dup":             (*machine).dup,
+		"dup2":            (*machine).dup,
+		"dup3":            (*machine).dup,
+		"fcntl":           (*machine).fcntl,
+		"lseek":           (*machine).seek,
+		"write":           (*machine).write,
+		"pwrite64":        (*machine).write,
+		"writev":          (*machine).write,
+		"pwritev":         (*machine).write,
+		"truncate":        at(0, -1, (*machine).truncate),
+		"ftruncate":       (*machine).ftruncate,
+		"fallocate":       (*machine).fallocate,
+		"copy_file_range": (*machine).refuseTracked,
+		"sendfile":        (*machine).refuseTracked,
+		"splice":          (*machine).refuseTracked,
+		"pwritev2":        (*machine).refuseTracked,
+		"mmap":            (*machine).mmap,
+		"sync":            (*machine).syncAll,
+		"syncfs":          (*machine).syncAll,
+		"sync_file_range": nothing, // promises nothing
+		"rename":          (*machine).rename,
+		"renameat":        (*machine).rename,
+		"renameat2":       (*machine).rename,
+		"unlink":          at(0, -1, (*machine).unlink),
+		"unlinkat":        at(1, 0, (*machine).unlink),
+		"rmdir":           at(0, -1, (*machine).unlink),
+		"link":            (*machine).link,
+		"linkat":          (*machine).link,
+		"symlink":         at(1, -1, (*machine).symlink),
+		"symlinkat":       at(2, 1, (*machine).symlink),
+		"mkdir":           at(0, -1, (*machine).mkdir),
+		"mkdirat":         at(1, 0, (*machine).mkdir),
+		"bind":            (*machine).bind,
+		"chdir":           at(0, -1, func(_ *machine, p *process, _ *call, path string) error { p.cwd = path; return nil }),
+		"fchdir":          (*machine).fchdir,
+		"clone":           nothing, // see Trace.births
+		"clone3":          nothing,
+		"fork":            nothing,
+		"vfork":           nothing,
+		"execve":          (*machine).exec,
+	}
 }
 
 // path is the absolute path of argument name, seen from the directory whose
@@ -186,7 +234,10 @@ func (m *machine) find(path string) (dir *inode, name string, node *inode) {
 	}
 	dir = m.top
 	parts := strings.Split(rel, "/")
-	for _, part := range parts[:len(parts)-1] {
+	for i, part := range parts[:len(parts)-1] {
+		if dir.live[part] == nil {
+			m.hurry(filepath.Join(m.trace.root, filepath.Join(parts[:i+1]...)))
+		}
 		if dir = dir.live[part]; dir == nil || !dir.isDir {
 			return nil, "", nil
 		}

@@ -225,6 +225,17 @@ func TestOnlyWhatWasSyncedIsLeft(t *testing.T) {
 			B fsync(3) = 0
 			B openat(AT_FDCWD, "/data", O_RDONLY) = 4
 			B fsync(4) = 0`, `map[a: b:x]`},
+		{"a directory that another thread finds before its mkdir returns", `
+			clone(child_stack=0x1, flags=CLONE_VM|CLONE_FILES) = 200
+			mkdirat(AT_FDCWD, "/data/d", 0700 <unfinished ...>
+			B openat(AT_FDCWD, "/data/d/a", O_RDWR|O_CREAT, 0600) = 3
+			B write(3, "x", 1) = 1
+			B fsync(3) = 0
+			B openat(AT_FDCWD, "/data/d", O_RDONLY) = 4
+			B fsync(4) = 0
+			<... mkdirat resumed>) = 0
+			openat(AT_FDCWD, "/data", O_RDONLY) = 5
+			fsync(5) = 0`, `map[d/: d/a:x]`},
 		{"everything synced at once", `
 			mkdir("/data/d", 0700) = 0
 			creat("/data/d/a", 0600) = 3

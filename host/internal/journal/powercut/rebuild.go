@@ -32,8 +32,8 @@ func (l Loss) keeps() bool { return l.Random != nil && l.Random.Float64() < l.Ke
 func (t *Trace) Events() ([]Event, error) {
 	m := newMachine(t)
 	events := make([]Event, len(t.calls))
-	for i := range t.calls {
-		if err := m.apply(&t.calls[i]); err != nil {
+	for i := range events {
+		if err := m.run(); err != nil {
 			return nil, fmt.Errorf("call %d: %w", i, err)
 		}
 		events[i] = *m.event
@@ -77,8 +77,8 @@ func (t *Trace) Verify(dir string) error {
 func (t *Trace) replay(n int, noSync func(string) bool) (*machine, error) {
 	m := newMachine(t)
 	m.noSync = noSync
-	for i := range t.calls[:n] {
-		if err := m.apply(&t.calls[i]); err != nil {
+	for i := range n {
+		if err := m.run(); err != nil {
 			return nil, fmt.Errorf("call %d: %w", i, err)
 		}
 	}
