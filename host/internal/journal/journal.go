@@ -222,12 +222,12 @@ func (j *Journal) serveFrom(ctx context.Context, s *session, known uint64) error
 	}
 	j.view.reset(s.main)
 	j.sawState(s.main.opened)
+	j.use(s) // the index may wait for a sync before it has room
 	if j.index != nil {
 		if err := j.catchUp(ctx, s, known); err != nil {
 			return err
 		}
 	}
-	j.use(s)
 	j.intake.setFault(nil)
 	return j.serve(ctx, s)
 }
