@@ -63,6 +63,10 @@ var law = map[string]room{
 	"plugins/javascript":           {imports: []string{"sdk", "plugins/javascript/"}, tests: []string{"sdk/wire"}},
 	"plugins/javascript/collector": {imports: []string{"sdk", "plugins/javascript/"}, tests: []string{"sdk/wire"}},
 	"plugins/javascript/payload":   {imports: []string{"sdk", "plugins/javascript/"}},
+
+	"plugins/salesforce/simulator":          {imports: []string{"plugins/salesforce/simulator/"}},
+	"plugins/salesforce/simulator/org":      {imports: []string{"plugins/salesforce/simulator/"}},
+	"plugins/salesforce/simulator/org/soql": {},
 }
 
 // doors says which rooms may import a third-party module, tests included.
