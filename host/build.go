@@ -159,7 +159,7 @@ func pluginSpec(c *config.Config, p *config.Plugin) (supervise.Spec, error) {
 		return supervise.Spec{}, err
 	}
 	spec := supervise.Spec{
-		Name: event.PluginID(p.Name), Path: string(p.Path), SHA256: string(p.SHA256),
+		Name: event.PluginID(p.Name), Path: string(p.Path), Dir: c.Dir(), SHA256: string(p.SHA256),
 		Listen: string(p.Listen), Config: conf, Env: map[string]string{},
 		Limits: supervise.Limits{EventBytes: uint32(c.Limits.Event), BatchBytes: uint32(c.Limits.Request)},
 	}

@@ -101,7 +101,8 @@ type Settings struct {
 }
 
 // Config decodes the source's config into v, a pointer to a struct. Unknown
-// members are an error.
+// members are an error. Relative paths in it are relative to the config file's
+// folder, which is the process's working directory: a plugin just opens them.
 func (s *Settings) Config(v any) error { return decodeStrict("config", s.config, v) }
 
 // PluginConfig decodes the config that stands beside the plugin's path.

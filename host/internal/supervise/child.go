@@ -34,6 +34,7 @@ type program struct {
 	path     string
 	argv     []string
 	env      []string
+	dir      string  // working directory; empty: the host's
 	listener *Socket // nil: none
 }
 
@@ -87,7 +88,7 @@ func startChild(ctx context.Context, l *launcher, p program, logs *logSink) (_ *
 		files = append(files, uintptr(p.listener.fd))
 		env = append(env, wire.EnvListeners+"="+strconv.Itoa(wire.FirstFD+1))
 	}
-	pid, err := l.fork(ctx, p.path, p.argv, &syscall.ProcAttr{Env: env, Files: files})
+	pid, err := l.fork(ctx, p.path, p.argv, &syscall.ProcAttr{Dir: p.dir, Env: env, Files: files})
 	if err != nil {
 		return nil, err
 	}

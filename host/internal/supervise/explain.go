@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -65,6 +67,12 @@ func (l *launch) explainFork(cause error) *Error {
 	if !errors.As(cause, &errno) {
 		e := l.spec.fault(CodeLaunch, fmt.Sprintf("launch: %v", cause), "look at the host's log and its limits (ulimit -a)")
 		e.Err = cause
+		return e
+	}
+	// The fork has one error for the program and for its folder.
+	if _, err := os.Stat(filepath.Join(l.spec.Dir, ".")); err != nil {
+		e := l.spec.fault(CodeLaunch, "its working directory: "+err.Error(), "it is the config file's folder: let the host's user enter it")
+		e.Err = err
 		return e
 	}
 	code, hint := CodeNotExecutable, ""

@@ -52,6 +52,10 @@ func (f *fake) handler() http.Handler {
 		_ = json.NewEncoder(w).Encode(wire.Probe{Plugin: "fake", Generation: f.generation.Load(), Protocol: 1})
 	})
 	mux.HandleFunc("POST /block", func(http.ResponseWriter, *http.Request) { f.blocked.Store(true) })
+	mux.HandleFunc("GET /dir", func(w http.ResponseWriter, _ *http.Request) {
+		dir, err := os.Getwd()
+		_ = json.NewEncoder(w).Encode([]any{dir, err, os.TempDir()})
+	})
 	mux.HandleFunc("GET /env", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(os.Environ()) })
 	mux.HandleFunc("GET /nonblock", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, inheritedNonblock) })
 	mux.HandleFunc("GET /pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })

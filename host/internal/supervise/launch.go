@@ -58,7 +58,7 @@ func (l *launch) start(ctx context.Context) (*process, error) {
 		folder = dir
 		// Of go-plugin's command only what it adds to the environment is wanted.
 		run.program = program{
-			path: l.spec.Path, argv: append([]string{l.spec.Path}, l.spec.Args...),
+			path: l.spec.Path, argv: append([]string{l.spec.Path}, l.spec.Args...), dir: l.spec.Dir,
 			env: environ(l.spec.Env, append(cmd.Env, envMark+"="+l.mark)), listener: l.listener,
 		}
 		return run, nil

@@ -42,6 +42,8 @@ func TestALaunchThatFailsSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			code: supervise.CodeNotExecutable, says: []string{"interpreter"}},
 		{name: "not the pinned one", change: func(s *supervise.Spec) { s.SHA256 = strings.Repeat("ab", 32) },
 			code: supervise.CodeChecksum, says: []string{"abab", "wellhead plugin pin fake"}},
+		{name: "no folder", mode: "good", change: func(s *supervise.Spec) { s.Dir = "/no/such/folder" },
+			code: supervise.CodeLaunch, says: []string{"working directory", "/no/such/folder", "config file"}},
 		{name: "exits", mode: "exit",
 			code: supervise.CodeExited, says: []string{"status 3", "the database file is gone"}},
 		{name: "another program", change: file(t, 0o700, "#!/bin/sh\necho hello; exit 1\n"),

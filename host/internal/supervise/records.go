@@ -187,8 +187,10 @@ func writeSynced(path string, raw []byte) error {
 // sockets. The path of a unix socket may have some 100 bytes, and go-plugin adds
 // about 40: a deep temporary folder does not do.
 func socketFolder() (string, error) {
-	base := os.TempDir()
-	if len(base) > 40 {
+	// A relative one would be another folder to a plugin, which has a working
+	// directory of its own.
+	base, err := filepath.Abs(os.TempDir())
+	if err != nil || len(base) > 40 {
 		base = "/tmp"
 	}
 	dir, err := os.MkdirTemp(base, socketPrefix)

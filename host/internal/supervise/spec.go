@@ -13,6 +13,9 @@ type Spec struct {
 	Name event.PluginID
 	Path string   // of the executable, absolute
 	Args []string // after the executable's name
+	// Dir is the process's working directory: what relative paths in a config are
+	// relative to. Empty: the host's own.
+	Dir string
 	// Env is added to the few variables that every plugin gets.
 	Env    map[string]string
 	SHA256 string // of the executable, in hex; empty: not pinned

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -299,6 +300,25 @@ func TestPluginGetsACleanEnvironmentAndNoInput(t *testing.T) {
 	}
 	if got := r.get("/stdin"); got != "0 <nil>" {
 		t.Errorf("standard input: %s", got)
+	}
+}
+
+func TestAPluginWorksInItsFolderWhereverTheHostDoes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("tmp", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", "tmp")
+	spec := fakeSpec(t, "good")
+	spec.Listen, spec.Dir = "127.0.0.1:0", filepath.Dir(spec.Path)
+	r := start(t, spec)
+	r.running()
+	temp, err := filepath.Abs("tmp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.TrimSpace(r.get("/dir")), fmt.Sprintf("[%q,null,%q]", spec.Dir, temp); got != want {
+		t.Errorf("folder, error and temporary folder: %s, want %s", got, want)
 	}
 }
 
