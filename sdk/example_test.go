@@ -53,3 +53,40 @@ func ExampleHTTP() {
 	}
 	sdk.Serve(sdk.Plugin{Name: "door", Version: "1.0.0", Source: sdk.HTTP(handler)})
 }
+
+// A source with one sync: it reads what is new every five minutes and does what
+// people ask of it in between.
+func ExampleStream_Commands() {
+	run := func(ctx context.Context, s *sdk.Stream) error {
+		people := sdk.Sync{Name: "people", Due: time.Now()}
+		next := time.NewTimer(0)
+		for n := 1; ; {
+			s.Syncs(people)
+			select {
+			case <-next.C:
+				run := sdk.SyncRun{Sync: people.Name, ID: strconv.Itoa(n), Kind: "incremental", Started: time.Now()}
+				people.State = sdk.SyncRunning
+				s.Syncs(people)
+				// Read, s.Store, count, and after each page: s.Report(run)
+				run.Read, run.Emitted, run.Ended = 2, 2, time.Now()
+				s.Report(run)
+				n++
+				people.State, people.Due = sdk.SyncIdle, time.Now().Add(5*time.Minute)
+				next.Reset(time.Until(people.Due))
+			case c := <-s.Commands():
+				switch c.Action {
+				case sdk.SyncRunNow:
+					next.Reset(0)
+					c.Done(nil)
+				default:
+					c.Done(sdk.Problem{Code: "not_yet", Message: "this source cannot " + string(c.Action), Fix: "use a newer version of it"})
+				}
+			case <-s.Draining():
+				return nil
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+	sdk.Serve(sdk.Plugin{Name: "people", Version: "1.0.0", Source: runFunc(run)})
+}

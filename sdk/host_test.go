@@ -126,7 +126,7 @@ func (s *stream) drain() {
 
 func startOf(source string, keys ...string) *wire.Start {
 	return &wire.Start{Source: &wire.SourceConfig{Source: source, Keys: keys}, Generation: 1,
-		Limits: &wire.Limits{BatchEvents: 3, BatchBytes: 1 << 20, Window: 2}}
+		Limits: &wire.Limits{BatchEvents: 3, BatchBytes: 1 << 20, Window: 2, Syncs: wire.MaxSyncs}}
 }
 
 func loopback(t *testing.T) net.Listener {

@@ -177,7 +177,7 @@ func (s *server) Run(conn wire.Source_RunServer) error {
 			}
 		}
 	}()
-	err = s.plugin.Source.Run(conn.Context(), stream)
+	err = stream.run(conn.Context(), s.plugin.Source)
 	switch {
 	case err != nil:
 		return status.Error(codes.Unknown, err.Error())
@@ -204,12 +204,24 @@ func (s *server) newStream(start *wire.Start, conn wire.Source_RunServer) *Strea
 		draining:   make(chan struct{}),
 		ended:      make(chan struct{}),
 		window:     make(chan struct{}, window),
+		commands:   make(chan *SyncCommand, wire.MaxSyncCommands),
 		send:       conn.Send,
 		verdicts:   map[uint64]chan *wire.Verdict{},
 		updated:    make(chan struct{}),
 	}
+	stream.reports = newReports(l, stream.say)
 	stream.settings.Store(settingsOf(start.GetSource()))
 	return stream
+}
+
+// run calls Run, and sends what it tells of its syncs meanwhile.
+func (s *Stream) run(ctx context.Context, source Source) error {
+	returned := make(chan struct{})
+	var reporting sync.WaitGroup
+	reporting.Go(func() { s.reports.work(returned) })
+	defer reporting.Wait()
+	defer close(returned)
+	return source.Run(ctx, s)
 }
 
 // drained waits until no batch is without its verdict and says so.

@@ -79,12 +79,28 @@ type StreamInfo struct {
 	Schema json.RawMessage // JSON Schema of one record
 }
 
-// Problem is something that a person can mend.
+// Problem is something that a person can mend. As an error, or wrapped by one,
+// it brings its code and fix to whoever sees the error.
 type Problem struct {
 	Code    string // stable, lower_case
 	Path    string // JSON Pointer into the source's config; empty: the source as a whole
 	Message string
 	Fix     string
+}
+
+// Error writes everything on one line: place, what, remedy and code.
+func (p Problem) Error() string {
+	s := p.Message
+	if p.Path != "" {
+		s = p.Path + ": " + s
+	}
+	if p.Fix != "" {
+		s += "; " + p.Fix
+	}
+	if p.Code != "" {
+		s += " [" + p.Code + "]"
+	}
+	return s
 }
 
 // Settings are what the operator wrote for one source.

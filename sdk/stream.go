@@ -24,6 +24,8 @@ type Stream struct {
 	drain    sync.Once
 	ended    chan struct{} // closed when the connection is over
 	window   chan struct{} // a place for each batch without a verdict
+	commands chan *SyncCommand
+	reports  *reports
 
 	send    func(*wire.FromSource) error
 	sending sync.Mutex // orders sequence numbers as they are sent
@@ -305,6 +307,8 @@ func (s *Stream) hear(m *wire.ToSource) {
 			s.tokens = s.tokens[1:]
 		}
 		s.mu.Unlock()
+	case *wire.ToSource_SyncCommand:
+		s.command(m.SyncCommand)
 	case *wire.ToSource_Drain:
 		s.drain.Do(func() { close(s.draining) })
 	}

@@ -867,6 +867,7 @@ type ToSource struct {
 	//	*ToSource_Verdict
 	//	*ToSource_Token
 	//	*ToSource_Drain
+	//	*ToSource_SyncCommand
 	Message       isToSource_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -954,6 +955,15 @@ func (x *ToSource) GetDrain() *Drain {
 	return nil
 }
 
+func (x *ToSource) GetSyncCommand() *SyncCommand {
+	if x != nil {
+		if x, ok := x.Message.(*ToSource_SyncCommand); ok {
+			return x.SyncCommand
+		}
+	}
+	return nil
+}
+
 type isToSource_Message interface {
 	isToSource_Message()
 }
@@ -978,6 +988,10 @@ type ToSource_Drain struct {
 	Drain *Drain `protobuf:"bytes,5,opt,name=drain,proto3,oneof"`
 }
 
+type ToSource_SyncCommand struct {
+	SyncCommand *SyncCommand `protobuf:"bytes,6,opt,name=sync_command,json=syncCommand,proto3,oneof"`
+}
+
 func (*ToSource_Start) isToSource_Message() {}
 
 func (*ToSource_Update) isToSource_Message() {}
@@ -987,6 +1001,8 @@ func (*ToSource_Verdict) isToSource_Message() {}
 func (*ToSource_Token) isToSource_Message() {}
 
 func (*ToSource_Drain) isToSource_Message() {}
+
+func (*ToSource_SyncCommand) isToSource_Message() {}
 
 type FromSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -999,6 +1015,7 @@ type FromSource struct {
 	//	*FromSource_Progress
 	//	*FromSource_Health
 	//	*FromSource_Drained
+	//	*FromSource_SyncReport
 	Message       isFromSource_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1104,6 +1121,15 @@ func (x *FromSource) GetDrained() *Drained {
 	return nil
 }
 
+func (x *FromSource) GetSyncReport() *SyncReport {
+	if x != nil {
+		if x, ok := x.Message.(*FromSource_SyncReport); ok {
+			return x.SyncReport
+		}
+	}
+	return nil
+}
+
 type isFromSource_Message interface {
 	isFromSource_Message()
 }
@@ -1136,6 +1162,10 @@ type FromSource_Drained struct {
 	Drained *Drained `protobuf:"bytes,7,opt,name=drained,proto3,oneof"`
 }
 
+type FromSource_SyncReport struct {
+	SyncReport *SyncReport `protobuf:"bytes,8,opt,name=sync_report,json=syncReport,proto3,oneof"`
+}
+
 func (*FromSource_Started) isFromSource_Message() {}
 
 func (*FromSource_Batch) isFromSource_Message() {}
@@ -1149,6 +1179,8 @@ func (*FromSource_Progress) isFromSource_Message() {}
 func (*FromSource_Health) isFromSource_Message() {}
 
 func (*FromSource_Drained) isFromSource_Message() {}
+
+func (*FromSource_SyncReport) isFromSource_Message() {}
 
 // Start opens a source. The plugin answers Started, or ends the stream with an
 // error that says what is wrong.
@@ -1223,11 +1255,14 @@ func (x *Start) GetGeneration() uint64 {
 }
 
 type Limits struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	EventBytes    uint32                 `protobuf:"varint,1,opt,name=event_bytes,json=eventBytes,proto3" json:"event_bytes,omitempty"` // a larger event is refused
-	BatchBytes    uint32                 `protobuf:"varint,2,opt,name=batch_bytes,json=batchBytes,proto3" json:"batch_bytes,omitempty"` // a larger Batch ends the stream
-	BatchEvents   uint32                 `protobuf:"varint,3,opt,name=batch_events,json=batchEvents,proto3" json:"batch_events,omitempty"`
-	Window        uint32                 `protobuf:"varint,4,opt,name=window,proto3" json:"window,omitempty"` // batches without a verdict, at most
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	EventBytes  uint32                 `protobuf:"varint,1,opt,name=event_bytes,json=eventBytes,proto3" json:"event_bytes,omitempty"` // a larger event is refused
+	BatchBytes  uint32                 `protobuf:"varint,2,opt,name=batch_bytes,json=batchBytes,proto3" json:"batch_bytes,omitempty"` // a larger Batch ends the stream
+	BatchEvents uint32                 `protobuf:"varint,3,opt,name=batch_events,json=batchEvents,proto3" json:"batch_events,omitempty"`
+	Window      uint32                 `protobuf:"varint,4,opt,name=window,proto3" json:"window,omitempty"` // batches without a verdict, at most
+	// Syncs of the source that the host takes notice of. 0: it knows of none, and a
+	// SyncReport ends the stream.
+	Syncs         uint32 `protobuf:"varint,5,opt,name=syncs,proto3" json:"syncs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1286,6 +1321,13 @@ func (x *Limits) GetBatchEvents() uint32 {
 func (x *Limits) GetWindow() uint32 {
 	if x != nil {
 		return x.Window
+	}
+	return 0
+}
+
+func (x *Limits) GetSyncs() uint32 {
+	if x != nil {
+		return x.Syncs
 	}
 	return 0
 }
@@ -2146,6 +2188,402 @@ func (*Drained) Descriptor() ([]byte, []int) {
 	return file_source_proto_rawDescGZIP(), []int{32}
 }
 
+// SyncReport tells what has changed of the source's syncs: of the queries or
+// objects that become calls on an interval. A source without any sends none. The
+// bounds are in wire.go: the host cuts what is too long, leaves out what is too
+// much, and ends a stream that reports too often.
+type SyncReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All syncs as they are now; absent: as they were told last.
+	List *SyncList `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	// Each replaces what was told of the same run before.
+	Runs []*SyncRun `protobuf:"bytes,2,rep,name=runs,proto3" json:"runs,omitempty"`
+	// Each answers one SyncCommand, once.
+	Answers       []*SyncAnswer `protobuf:"bytes,3,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncReport) Reset() {
+	*x = SyncReport{}
+	mi := &file_source_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncReport) ProtoMessage() {}
+
+func (x *SyncReport) ProtoReflect() protoreflect.Message {
+	mi := &file_source_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncReport.ProtoReflect.Descriptor instead.
+func (*SyncReport) Descriptor() ([]byte, []int) {
+	return file_source_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *SyncReport) GetList() *SyncList {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *SyncReport) GetRuns() []*SyncRun {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *SyncReport) GetAnswers() []*SyncAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+type SyncList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Syncs         []*Sync                `protobuf:"bytes,1,rep,name=syncs,proto3" json:"syncs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncList) Reset() {
+	*x = SyncList{}
+	mi := &file_source_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncList) ProtoMessage() {}
+
+func (x *SyncList) ProtoReflect() protoreflect.Message {
+	mi := &file_source_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncList.ProtoReflect.Descriptor instead.
+func (*SyncList) Descriptor() ([]byte, []int) {
+	return file_source_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SyncList) GetSyncs() []*Sync {
+	if x != nil {
+		return x.Syncs
+	}
+	return nil
+}
+
+type Sync struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	State string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // idle, running, paused, failed
+	// When it runs next by itself, in milliseconds since 1970; 0: not, or not known.
+	DueUnixMs     int64 `protobuf:"varint,3,opt,name=due_unix_ms,json=dueUnixMs,proto3" json:"due_unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sync) Reset() {
+	*x = Sync{}
+	mi := &file_source_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sync) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sync) ProtoMessage() {}
+
+func (x *Sync) ProtoReflect() protoreflect.Message {
+	mi := &file_source_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sync.ProtoReflect.Descriptor instead.
+func (*Sync) Descriptor() ([]byte, []int) {
+	return file_source_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Sync) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Sync) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Sync) GetDueUnixMs() int64 {
+	if x != nil {
+		return x.DueUnixMs
+	}
+	return 0
+}
+
+type SyncRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Sync  string                 `protobuf:"bytes,1,opt,name=sync,proto3" json:"sync,omitempty"`
+	// Names the run among those of its sync. A run that goes on in the next stream
+	// keeps it.
+	Id            string   `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Kind          string   `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"` // backfill, incremental, ...
+	StartedUnixMs int64    `protobuf:"varint,4,opt,name=started_unix_ms,json=startedUnixMs,proto3" json:"started_unix_ms,omitempty"`
+	EndedUnixMs   int64    `protobuf:"varint,5,opt,name=ended_unix_ms,json=endedUnixMs,proto3" json:"ended_unix_ms,omitempty"` // 0: it still runs
+	Read          uint64   `protobuf:"varint,6,opt,name=read,proto3" json:"read,omitempty"`                                    // rows
+	Emitted       uint64   `protobuf:"varint,7,opt,name=emitted,proto3" json:"emitted,omitempty"`                              // events that are stored
+	Refused       uint64   `protobuf:"varint,8,opt,name=refused,proto3" json:"refused,omitempty"`                              // events that were refused, and rows that could not become one
+	Error         *Problem `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`                                   // why it failed; absent: it did not
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncRun) Reset() {
+	*x = SyncRun{}
+	mi := &file_source_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncRun) ProtoMessage() {}
+
+func (x *SyncRun) ProtoReflect() protoreflect.Message {
+	mi := &file_source_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncRun.ProtoReflect.Descriptor instead.
+func (*SyncRun) Descriptor() ([]byte, []int) {
+	return file_source_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SyncRun) GetSync() string {
+	if x != nil {
+		return x.Sync
+	}
+	return ""
+}
+
+func (x *SyncRun) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SyncRun) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SyncRun) GetStartedUnixMs() int64 {
+	if x != nil {
+		return x.StartedUnixMs
+	}
+	return 0
+}
+
+func (x *SyncRun) GetEndedUnixMs() int64 {
+	if x != nil {
+		return x.EndedUnixMs
+	}
+	return 0
+}
+
+func (x *SyncRun) GetRead() uint64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *SyncRun) GetEmitted() uint64 {
+	if x != nil {
+		return x.Emitted
+	}
+	return 0
+}
+
+func (x *SyncRun) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *SyncRun) GetError() *Problem {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// SyncCommand is what a person asks for. It is answered by a SyncAnswer within 30
+// seconds, in whatever order.
+type SyncCommand struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"` // unique in the stream
+	Sync          string                 `protobuf:"bytes,2,opt,name=sync,proto3" json:"sync,omitempty"`
+	Action        string                 `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"` // run, pause, resume, reset
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncCommand) Reset() {
+	*x = SyncCommand{}
+	mi := &file_source_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncCommand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncCommand) ProtoMessage() {}
+
+func (x *SyncCommand) ProtoReflect() protoreflect.Message {
+	mi := &file_source_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncCommand.ProtoReflect.Descriptor instead.
+func (*SyncCommand) Descriptor() ([]byte, []int) {
+	return file_source_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SyncCommand) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *SyncCommand) GetSync() string {
+	if x != nil {
+		return x.Sync
+	}
+	return ""
+}
+
+func (x *SyncCommand) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+type SyncAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Command       uint64                 `protobuf:"varint,1,opt,name=command,proto3" json:"command,omitempty"` // its id
+	Error         *Problem               `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`      // why it was not done; absent: it was
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncAnswer) Reset() {
+	*x = SyncAnswer{}
+	mi := &file_source_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncAnswer) ProtoMessage() {}
+
+func (x *SyncAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_source_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncAnswer.ProtoReflect.Descriptor instead.
+func (*SyncAnswer) Descriptor() ([]byte, []int) {
+	return file_source_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SyncAnswer) GetCommand() uint64 {
+	if x != nil {
+		return x.Command
+	}
+	return 0
+}
+
+func (x *SyncAnswer) GetError() *Problem {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 var File_source_proto protoreflect.FileDescriptor
 
 const file_source_proto_rawDesc = "" +
@@ -2206,14 +2644,15 @@ const file_source_proto_rawDesc = "" +
 	"\vCertificate\x12\x19\n" +
 	"\bcert_pem\x18\x01 \x01(\fR\acertPem\x12\x17\n" +
 	"\akey_pem\x18\x02 \x01(\fR\x06keyPem\"\x0f\n" +
-	"\rServeResponse\"\x9d\x02\n" +
+	"\rServeResponse\"\xe3\x02\n" +
 	"\bToSource\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x19.wellhead.source.v1.StartH\x00R\x05start\x124\n" +
 	"\x06update\x18\x02 \x01(\v2\x1a.wellhead.source.v1.UpdateH\x00R\x06update\x127\n" +
 	"\averdict\x18\x03 \x01(\v2\x1b.wellhead.source.v1.VerdictH\x00R\averdict\x121\n" +
 	"\x05token\x18\x04 \x01(\v2\x19.wellhead.source.v1.TokenH\x00R\x05token\x121\n" +
-	"\x05drain\x18\x05 \x01(\v2\x19.wellhead.source.v1.DrainH\x00R\x05drainB\t\n" +
-	"\amessage\"\xc3\x03\n" +
+	"\x05drain\x18\x05 \x01(\v2\x19.wellhead.source.v1.DrainH\x00R\x05drain\x12D\n" +
+	"\fsync_command\x18\x06 \x01(\v2\x1f.wellhead.source.v1.SyncCommandH\x00R\vsyncCommandB\t\n" +
+	"\amessage\"\x86\x04\n" +
 	"\n" +
 	"FromSource\x127\n" +
 	"\astarted\x18\x01 \x01(\v2\x1b.wellhead.source.v1.StartedH\x00R\astarted\x121\n" +
@@ -2222,7 +2661,9 @@ const file_source_proto_rawDesc = "" +
 	"\x0etoken_rejected\x18\x04 \x01(\v2!.wellhead.source.v1.TokenRejectedH\x00R\rtokenRejected\x12:\n" +
 	"\bprogress\x18\x05 \x01(\v2\x1c.wellhead.source.v1.ProgressH\x00R\bprogress\x124\n" +
 	"\x06health\x18\x06 \x01(\v2\x1a.wellhead.source.v1.HealthH\x00R\x06health\x127\n" +
-	"\adrained\x18\a \x01(\v2\x1b.wellhead.source.v1.DrainedH\x00R\adrainedB\t\n" +
+	"\adrained\x18\a \x01(\v2\x1b.wellhead.source.v1.DrainedH\x00R\adrained\x12A\n" +
+	"\vsync_report\x18\b \x01(\v2\x1e.wellhead.source.v1.SyncReportH\x00R\n" +
+	"syncReportB\t\n" +
 	"\amessage\"\xb5\x01\n" +
 	"\x05Start\x128\n" +
 	"\x06source\x18\x01 \x01(\v2 .wellhead.source.v1.SourceConfigR\x06source\x12\x1e\n" +
@@ -2232,14 +2673,15 @@ const file_source_proto_rawDesc = "" +
 	"\x06limits\x18\x03 \x01(\v2\x1a.wellhead.source.v1.LimitsR\x06limits\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
-	"generation\"\x85\x01\n" +
+	"generation\"\x9b\x01\n" +
 	"\x06Limits\x12\x1f\n" +
 	"\vevent_bytes\x18\x01 \x01(\rR\n" +
 	"eventBytes\x12\x1f\n" +
 	"\vbatch_bytes\x18\x02 \x01(\rR\n" +
 	"batchBytes\x12!\n" +
 	"\fbatch_events\x18\x03 \x01(\rR\vbatchEvents\x12\x16\n" +
-	"\x06window\x18\x04 \x01(\rR\x06window\"\t\n" +
+	"\x06window\x18\x04 \x01(\rR\x06window\x12\x14\n" +
+	"\x05syncs\x18\x05 \x01(\rR\x05syncs\"\t\n" +
 	"\aStarted\"B\n" +
 	"\x06Update\x128\n" +
 	"\x06source\x18\x01 \x01(\v2 .wellhead.source.v1.SourceConfigR\x06source\"\xc3\x01\n" +
@@ -2299,7 +2741,36 @@ const file_source_proto_rawDesc = "" +
 	"\x05Drain\x12\x1f\n" +
 	"\vdeadline_ms\x18\x01 \x01(\rR\n" +
 	"deadlineMs\"\t\n" +
-	"\aDrained2\x96\x03\n" +
+	"\aDrained\"\xa9\x01\n" +
+	"\n" +
+	"SyncReport\x120\n" +
+	"\x04list\x18\x01 \x01(\v2\x1c.wellhead.source.v1.SyncListR\x04list\x12/\n" +
+	"\x04runs\x18\x02 \x03(\v2\x1b.wellhead.source.v1.SyncRunR\x04runs\x128\n" +
+	"\aanswers\x18\x03 \x03(\v2\x1e.wellhead.source.v1.SyncAnswerR\aanswers\":\n" +
+	"\bSyncList\x12.\n" +
+	"\x05syncs\x18\x01 \x03(\v2\x18.wellhead.source.v1.SyncR\x05syncs\"P\n" +
+	"\x04Sync\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1e\n" +
+	"\vdue_unix_ms\x18\x03 \x01(\x03R\tdueUnixMs\"\x88\x02\n" +
+	"\aSyncRun\x12\x12\n" +
+	"\x04sync\x18\x01 \x01(\tR\x04sync\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12&\n" +
+	"\x0fstarted_unix_ms\x18\x04 \x01(\x03R\rstartedUnixMs\x12\"\n" +
+	"\rended_unix_ms\x18\x05 \x01(\x03R\vendedUnixMs\x12\x12\n" +
+	"\x04read\x18\x06 \x01(\x04R\x04read\x12\x18\n" +
+	"\aemitted\x18\a \x01(\x04R\aemitted\x12\x18\n" +
+	"\arefused\x18\b \x01(\x04R\arefused\x121\n" +
+	"\x05error\x18\t \x01(\v2\x1b.wellhead.source.v1.ProblemR\x05error\"I\n" +
+	"\vSyncCommand\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04sync\x18\x02 \x01(\tR\x04sync\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\"Y\n" +
+	"\n" +
+	"SyncAnswer\x12\x18\n" +
+	"\acommand\x18\x01 \x01(\x04R\acommand\x121\n" +
+	"\x05error\x18\x02 \x01(\v2\x1b.wellhead.source.v1.ProblemR\x05error2\x96\x03\n" +
 	"\x06Source\x12P\n" +
 	"\bDescribe\x12#.wellhead.source.v1.DescribeRequest\x1a\x1f.wellhead.source.v1.Description\x12L\n" +
 	"\x05Check\x12 .wellhead.source.v1.CheckRequest\x1a!.wellhead.source.v1.CheckResponse\x12U\n" +
@@ -2319,7 +2790,7 @@ func file_source_proto_rawDescGZIP() []byte {
 	return file_source_proto_rawDescData
 }
 
-var file_source_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_source_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_source_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: wellhead.source.v1.DescribeRequest
 	(*Description)(nil),      // 1: wellhead.source.v1.Description
@@ -2354,6 +2825,12 @@ var file_source_proto_goTypes = []any{
 	(*Health)(nil),           // 30: wellhead.source.v1.Health
 	(*Drain)(nil),            // 31: wellhead.source.v1.Drain
 	(*Drained)(nil),          // 32: wellhead.source.v1.Drained
+	(*SyncReport)(nil),       // 33: wellhead.source.v1.SyncReport
+	(*SyncList)(nil),         // 34: wellhead.source.v1.SyncList
+	(*Sync)(nil),             // 35: wellhead.source.v1.Sync
+	(*SyncRun)(nil),          // 36: wellhead.source.v1.SyncRun
+	(*SyncCommand)(nil),      // 37: wellhead.source.v1.SyncCommand
+	(*SyncAnswer)(nil),       // 38: wellhead.source.v1.SyncAnswer
 }
 var file_source_proto_depIdxs = []int32{
 	2,  // 0: wellhead.source.v1.Description.events:type_name -> wellhead.source.v1.EventSchema
@@ -2368,37 +2845,45 @@ var file_source_proto_depIdxs = []int32{
 	22, // 9: wellhead.source.v1.ToSource.verdict:type_name -> wellhead.source.v1.Verdict
 	27, // 10: wellhead.source.v1.ToSource.token:type_name -> wellhead.source.v1.Token
 	31, // 11: wellhead.source.v1.ToSource.drain:type_name -> wellhead.source.v1.Drain
-	18, // 12: wellhead.source.v1.FromSource.started:type_name -> wellhead.source.v1.Started
-	20, // 13: wellhead.source.v1.FromSource.batch:type_name -> wellhead.source.v1.Batch
-	26, // 14: wellhead.source.v1.FromSource.token_request:type_name -> wellhead.source.v1.TokenRequest
-	28, // 15: wellhead.source.v1.FromSource.token_rejected:type_name -> wellhead.source.v1.TokenRejected
-	29, // 16: wellhead.source.v1.FromSource.progress:type_name -> wellhead.source.v1.Progress
-	30, // 17: wellhead.source.v1.FromSource.health:type_name -> wellhead.source.v1.Health
-	32, // 18: wellhead.source.v1.FromSource.drained:type_name -> wellhead.source.v1.Drained
-	3,  // 19: wellhead.source.v1.Start.source:type_name -> wellhead.source.v1.SourceConfig
-	17, // 20: wellhead.source.v1.Start.limits:type_name -> wellhead.source.v1.Limits
-	3,  // 21: wellhead.source.v1.Update.source:type_name -> wellhead.source.v1.SourceConfig
-	21, // 22: wellhead.source.v1.Batch.groups:type_name -> wellhead.source.v1.Group
-	24, // 23: wellhead.source.v1.Batch.violations:type_name -> wellhead.source.v1.Violation
-	23, // 24: wellhead.source.v1.Verdict.stored:type_name -> wellhead.source.v1.Stored
-	25, // 25: wellhead.source.v1.Verdict.not_stored:type_name -> wellhead.source.v1.NotStored
-	24, // 26: wellhead.source.v1.Stored.violations:type_name -> wellhead.source.v1.Violation
-	6,  // 27: wellhead.source.v1.Health.problems:type_name -> wellhead.source.v1.Problem
-	0,  // 28: wellhead.source.v1.Source.Describe:input_type -> wellhead.source.v1.DescribeRequest
-	4,  // 29: wellhead.source.v1.Source.Check:input_type -> wellhead.source.v1.CheckRequest
-	7,  // 30: wellhead.source.v1.Source.Discover:input_type -> wellhead.source.v1.DiscoverRequest
-	10, // 31: wellhead.source.v1.Source.Serve:input_type -> wellhead.source.v1.ServeRequest
-	14, // 32: wellhead.source.v1.Source.Run:input_type -> wellhead.source.v1.ToSource
-	1,  // 33: wellhead.source.v1.Source.Describe:output_type -> wellhead.source.v1.Description
-	5,  // 34: wellhead.source.v1.Source.Check:output_type -> wellhead.source.v1.CheckResponse
-	8,  // 35: wellhead.source.v1.Source.Discover:output_type -> wellhead.source.v1.DiscoverResponse
-	13, // 36: wellhead.source.v1.Source.Serve:output_type -> wellhead.source.v1.ServeResponse
-	15, // 37: wellhead.source.v1.Source.Run:output_type -> wellhead.source.v1.FromSource
-	33, // [33:38] is the sub-list for method output_type
-	28, // [28:33] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	37, // 12: wellhead.source.v1.ToSource.sync_command:type_name -> wellhead.source.v1.SyncCommand
+	18, // 13: wellhead.source.v1.FromSource.started:type_name -> wellhead.source.v1.Started
+	20, // 14: wellhead.source.v1.FromSource.batch:type_name -> wellhead.source.v1.Batch
+	26, // 15: wellhead.source.v1.FromSource.token_request:type_name -> wellhead.source.v1.TokenRequest
+	28, // 16: wellhead.source.v1.FromSource.token_rejected:type_name -> wellhead.source.v1.TokenRejected
+	29, // 17: wellhead.source.v1.FromSource.progress:type_name -> wellhead.source.v1.Progress
+	30, // 18: wellhead.source.v1.FromSource.health:type_name -> wellhead.source.v1.Health
+	32, // 19: wellhead.source.v1.FromSource.drained:type_name -> wellhead.source.v1.Drained
+	33, // 20: wellhead.source.v1.FromSource.sync_report:type_name -> wellhead.source.v1.SyncReport
+	3,  // 21: wellhead.source.v1.Start.source:type_name -> wellhead.source.v1.SourceConfig
+	17, // 22: wellhead.source.v1.Start.limits:type_name -> wellhead.source.v1.Limits
+	3,  // 23: wellhead.source.v1.Update.source:type_name -> wellhead.source.v1.SourceConfig
+	21, // 24: wellhead.source.v1.Batch.groups:type_name -> wellhead.source.v1.Group
+	24, // 25: wellhead.source.v1.Batch.violations:type_name -> wellhead.source.v1.Violation
+	23, // 26: wellhead.source.v1.Verdict.stored:type_name -> wellhead.source.v1.Stored
+	25, // 27: wellhead.source.v1.Verdict.not_stored:type_name -> wellhead.source.v1.NotStored
+	24, // 28: wellhead.source.v1.Stored.violations:type_name -> wellhead.source.v1.Violation
+	6,  // 29: wellhead.source.v1.Health.problems:type_name -> wellhead.source.v1.Problem
+	34, // 30: wellhead.source.v1.SyncReport.list:type_name -> wellhead.source.v1.SyncList
+	36, // 31: wellhead.source.v1.SyncReport.runs:type_name -> wellhead.source.v1.SyncRun
+	38, // 32: wellhead.source.v1.SyncReport.answers:type_name -> wellhead.source.v1.SyncAnswer
+	35, // 33: wellhead.source.v1.SyncList.syncs:type_name -> wellhead.source.v1.Sync
+	6,  // 34: wellhead.source.v1.SyncRun.error:type_name -> wellhead.source.v1.Problem
+	6,  // 35: wellhead.source.v1.SyncAnswer.error:type_name -> wellhead.source.v1.Problem
+	0,  // 36: wellhead.source.v1.Source.Describe:input_type -> wellhead.source.v1.DescribeRequest
+	4,  // 37: wellhead.source.v1.Source.Check:input_type -> wellhead.source.v1.CheckRequest
+	7,  // 38: wellhead.source.v1.Source.Discover:input_type -> wellhead.source.v1.DiscoverRequest
+	10, // 39: wellhead.source.v1.Source.Serve:input_type -> wellhead.source.v1.ServeRequest
+	14, // 40: wellhead.source.v1.Source.Run:input_type -> wellhead.source.v1.ToSource
+	1,  // 41: wellhead.source.v1.Source.Describe:output_type -> wellhead.source.v1.Description
+	5,  // 42: wellhead.source.v1.Source.Check:output_type -> wellhead.source.v1.CheckResponse
+	8,  // 43: wellhead.source.v1.Source.Discover:output_type -> wellhead.source.v1.DiscoverResponse
+	13, // 44: wellhead.source.v1.Source.Serve:output_type -> wellhead.source.v1.ServeResponse
+	15, // 45: wellhead.source.v1.Source.Run:output_type -> wellhead.source.v1.FromSource
+	41, // [41:46] is the sub-list for method output_type
+	36, // [36:41] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_source_proto_init() }
@@ -2412,6 +2897,7 @@ func file_source_proto_init() {
 		(*ToSource_Verdict)(nil),
 		(*ToSource_Token)(nil),
 		(*ToSource_Drain)(nil),
+		(*ToSource_SyncCommand)(nil),
 	}
 	file_source_proto_msgTypes[15].OneofWrappers = []any{
 		(*FromSource_Started)(nil),
@@ -2421,6 +2907,7 @@ func file_source_proto_init() {
 		(*FromSource_Progress)(nil),
 		(*FromSource_Health)(nil),
 		(*FromSource_Drained)(nil),
+		(*FromSource_SyncReport)(nil),
 	}
 	file_source_proto_msgTypes[22].OneofWrappers = []any{
 		(*Verdict_Stored)(nil),
@@ -2432,7 +2919,7 @@ func file_source_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_source_proto_rawDesc), len(file_source_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

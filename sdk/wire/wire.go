@@ -7,6 +7,7 @@ package wire
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -64,6 +65,38 @@ const (
 const (
 	NeedsConsent = "needs_consent"
 	Unavailable  = "unavailable"
+)
+
+// States of a Sync. They are stable.
+const (
+	SyncIdle    = "idle"
+	SyncRunning = "running"
+	SyncPaused  = "paused"
+	SyncFailed  = "failed"
+)
+
+// Actions of a SyncCommand. They are stable.
+const (
+	SyncRunNow = "run"
+	SyncPause  = "pause"
+	SyncResume = "resume"
+	SyncReset  = "reset"
+)
+
+// Bounds on what a source tells of its syncs. A SyncReport within them is smaller
+// than Overhead.
+const (
+	MaxSyncs    = 256     // of one source
+	MaxSyncRuns = 256     // in one SyncReport
+	MaxSyncName = 128     // bytes of a sync's name
+	MaxSyncWord = 64      // bytes of a run's id and kind, and of an error's code
+	MaxSyncText = 1 << 10 // bytes of an error's message, path and fix
+
+	// SyncReportEvery is the least time between two SyncReports, on the average of
+	// a minute.
+	SyncReportEvery = 250 * time.Millisecond
+	// MaxSyncCommands bounds the commands of a stream without an answer.
+	MaxSyncCommands = MaxSyncs
 )
 
 // Bounds on gRPC messages, in bytes. The host raises its own from limits.request.
