@@ -36,6 +36,12 @@ const (
 	CodeSourceProtocol = "source_protocol"
 	CodeSourceIntake   = "source_intake"
 	CodeSourceDrain    = "source_drain"
+
+	// Why a source did not do what it was asked for; a source has codes of its own
+	// besides.
+	CodeCommandNotRunning = "command_not_running"
+	CodeCommandUnanswered = "command_unanswered"
+	CodeCommandRefused    = "command_refused"
 )
 
 // Error tells an operator what is wrong with a plugin or one of its sources,

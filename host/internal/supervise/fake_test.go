@@ -138,6 +138,7 @@ type fakeConfig struct {
 	Resend     bool   `json:"resend"`      // sends what was not stored again
 	Silent     bool   `json:"silent"`      // says nothing after Started
 	Deaf       bool   `json:"deaf"`        // sends its batches and hears nothing
+	Syncs      string `json:"syncs"`       // how it behaves with syncs; empty: it has none
 	SilentOnce bool   `json:"silent_once"` // says nothing after Started in its first stream
 }
 
@@ -190,7 +191,8 @@ func (f *fake) Serve(_ context.Context, r *wire.ServeRequest) (*wire.ServeRespon
 
 // fakeStream is one Run stream in the fake.
 type fakeStream struct {
-	rpc wire.Source_RunServer
+	rpc   wire.Source_RunServer
+	syncs string
 
 	mu       sync.Mutex
 	seq      uint64
@@ -240,7 +242,7 @@ func (f *fake) Run(rpc wire.Source_RunServer) error {
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
 	}
-	s := &fakeStream{rpc: rpc, verdicts: map[uint64]chan *wire.Verdict{}}
+	s := &fakeStream{rpc: rpc, verdicts: map[uint64]chan *wire.Verdict{}, syncs: config.Syncs}
 	name := start.GetSource().GetSource()
 	f.mu.Lock()
 	before := f.streams[name+" streams"]
@@ -310,6 +312,8 @@ func (f *fake) listen(s *fakeStream) error {
 			s.say(&wire.FromSource{Message: &wire.FromSource_Health{Health: &wire.Health{
 				Problems: []*wire.Problem{{Code: "token", Message: m.Token.GetAccessToken() + m.Token.GetError()}},
 			}}})
+		case *wire.ToSource_SyncCommand:
+			s.command(m.SyncCommand)
 		case *wire.ToSource_Drain:
 			draining = true
 		}
@@ -331,6 +335,7 @@ func (s *fakeStream) work(ctx context.Context, c fakeConfig, checkpoint []byte) 
 	if c.Token {
 		s.say(&wire.FromSource{Message: &wire.FromSource_TokenRequest{TokenRequest: &wire.TokenRequest{}}})
 	}
+	s.tellOfSyncs()
 	done, _ := strconv.Atoi(string(checkpoint))
 	var wg sync.WaitGroup
 	for i := done; i < c.Batches; i++ {

@@ -47,6 +47,15 @@ type Session interface {
 // ctx ended. The verdict's Batch is filled in by the caller.
 type Wait func(ctx context.Context) (*wire.Verdict, error)
 
+// Syncs is what a Session may have besides: it keeps what the source tells of its
+// syncs. A source whose session keeps nothing is told to tell nothing.
+type Syncs interface {
+	// Report takes what has changed. It never blocks. The report is within the
+	// bounds of package wire and has no answers. Calls come one at a time, none
+	// after Close.
+	Report(report *wire.SyncReport)
+}
+
 // Tokens is what a Session may have besides: access tokens of a person's consent.
 // A source whose session has none hears "unavailable".
 type Tokens interface {

@@ -19,6 +19,8 @@ type intake struct {
 	// open refuses streams; nil: none.
 	open  func(ctx context.Context, source event.SourceID) error
 	token *wire.Token // nil: sessions have no tokens
+	// syncs takes reports; nil: sessions take none.
+	syncs func(event.SourceID, *wire.SyncReport)
 
 	mu          sync.Mutex
 	events      map[event.SourceID][]string
@@ -45,6 +47,9 @@ func (in *intake) Open(ctx context.Context, source event.SourceID, generation ui
 	s := &session{in: in, source: source}
 	if in.token != nil {
 		return tokenSession{s}, nil
+	}
+	if in.syncs != nil {
+		return syncSession{s}, nil
 	}
 	return s, nil
 }
@@ -117,6 +122,10 @@ type tokenSession struct{ *session }
 
 func (s tokenSession) Token(context.Context) *wire.Token         { return s.in.token }
 func (s tokenSession) TokenRejected(_ context.Context, _ string) {}
+
+type syncSession struct{ *session }
+
+func (s syncSession) Report(r *wire.SyncReport) { s.in.syncs(s.source, r) }
 
 var errNotToday = errors.New("not today")
 

@@ -134,10 +134,14 @@ func (s *source) fault(code, message, hint string) *Error {
 
 func (s *source) start(session Session) *wire.Start {
 	spec := s.tenure.entry.spec
+	limits := spec.Limits.wire()
+	if _, ok := session.(Syncs); ok {
+		limits.Syncs = wire.MaxSyncs
+	}
 	return &wire.Start{
 		Source:     spec.sourceConfig(s.spec),
 		Checkpoint: session.Checkpoint(),
-		Limits:     spec.Limits.wire(),
+		Limits:     limits,
 		Generation: s.tenure.generation,
 	}
 }

@@ -101,6 +101,9 @@ type Timing struct {
 	BackoffMin time.Duration // before the second try (the first is at once); 250 ms
 	BackoffMax time.Duration // 30 s
 
+	// Command is how long a source may take to answer a command; 30 s.
+	Command time.Duration
+
 	Drain time.Duration // from Drain to the end of a source's stream; 10 s
 	// Grace is what a process gets to exit by itself before it is killed; 2 s,
 	// which is also the most that go-plugin gives.
@@ -118,7 +121,7 @@ func DefaultTiming() Timing {
 		Answers: 10 * time.Second, Silence: time.Minute,
 		ProbeEvery: 5 * time.Second, ProbeTimeout: 3 * time.Second, ProbeFailures: 3,
 		Healthy: 5 * time.Second, BackoffMin: 250 * time.Millisecond, BackoffMax: 30 * time.Second,
-		Drain: 10 * time.Second, Grace: 2 * time.Second, Bind: 2 * time.Second,
+		Command: 30 * time.Second, Drain: 10 * time.Second, Grace: 2 * time.Second, Bind: 2 * time.Second,
 		CertificateEvery: 5 * time.Second,
 	}
 }
@@ -129,6 +132,7 @@ func (t Timing) orDefault() Timing {
 		{&t.Handshake, &d.Handshake}, {&t.Call, &d.Call}, {&t.Answers, &d.Answers},
 		{&t.Silence, &d.Silence}, {&t.ProbeEvery, &d.ProbeEvery}, {&t.ProbeTimeout, &d.ProbeTimeout},
 		{&t.Healthy, &d.Healthy}, {&t.BackoffMin, &d.BackoffMin}, {&t.BackoffMax, &d.BackoffMax},
+		{&t.Command, &d.Command},
 		{&t.Drain, &d.Drain}, {&t.Grace, &d.Grace}, {&t.Bind, &d.Bind},
 		{&t.CertificateEvery, &d.CertificateEvery},
 	} {

@@ -16,7 +16,8 @@ import (
 const maxTokenRequests = 64
 
 // stream is one Run stream. Its goroutines are receive, which hands batches to
-// the session; answer, which sends the verdicts; token; watch; and drain.
+// the session; answer, which sends the verdicts; answerTokens; passCommands; watch;
+// and drain.
 type stream struct {
 	source  *source
 	limits  Limits
@@ -27,6 +28,7 @@ type stream struct {
 	submitted chan submission
 	tokens    chan struct{} // unanswered token requests
 	drained   chan struct{} // closed by Drained
+	syncs     *syncDesk
 
 	// sender is held while a message is sent: gRPC allows one at a time.
 	sender sync.Mutex
@@ -98,14 +100,18 @@ func (s *source) converse(ctx context.Context) error {
 		submitted: make(chan submission, limits.Window),
 		tokens:    make(chan struct{}, maxTokenRequests),
 		drained:   make(chan struct{}),
+		syncs:     newSyncDesk(),
 		heard:     time.Now(),
 	}
+	defer s.tenure.entry.supervisor.roster.leave(s.spec.ID, st)
+	defer st.syncs.close()
 	if err := st.send(&wire.ToSource{Message: &wire.ToSource_Start{Start: s.start(session)}}); err != nil {
 		return err
 	}
 	g.Go(func() error { return st.receive(ctx) })
 	g.Go(func() error { return st.answer(ctx) })
 	g.Go(func() error { return st.answerTokens(ctx) })
+	g.Go(func() error { return st.passCommands(ctx) })
 	g.Go(func() error { return st.watch(ctx) })
 	g.Go(func() error { return st.drain(ctx) })
 	return g.Wait() // receive never returns nil
@@ -115,6 +121,10 @@ func (s *source) converse(ctx context.Context) error {
 func (s *stream) send(m *wire.ToSource) error {
 	s.sender.Lock()
 	defer s.sender.Unlock()
+	return s.sendLocked(m)
+}
+
+func (s *stream) sendLocked(m *wire.ToSource) error {
 	s.setSending(time.Now())
 	err := s.rpc.Send(m)
 	s.setSending(time.Time{})
@@ -156,6 +166,7 @@ func (s *stream) take(ctx context.Context, m *wire.FromSource) error {
 	case *wire.FromSource_Started:
 		s.started = true
 		s.source.started()
+		s.source.tenure.entry.supervisor.roster.enter(s.source.spec.ID, s)
 	case *wire.FromSource_Batch:
 		s.source.tenure.batches.Add(1)
 		return s.submit(ctx, m.Batch)
@@ -169,6 +180,8 @@ func (s *stream) take(ctx context.Context, m *wire.FromSource) error {
 		s.source.update(func(st *SourceStatus) { st.note(m.Progress) })
 	case *wire.FromSource_Health:
 		s.source.update(func(st *SourceStatus) { st.Problems = problems(m.Health.GetProblems()) })
+	case *wire.FromSource_SyncReport:
+		return s.report(m.SyncReport)
 	case *wire.FromSource_Drained:
 		return s.finished()
 	default:

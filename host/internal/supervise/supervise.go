@@ -38,6 +38,7 @@ type Supervisor struct {
 	records  *records
 	sockets  string // folder of the plugins' gRPC sockets
 	entries  []*entry
+	roster   roster
 }
 
 // New makes a Supervisor. It starts and binds nothing.
