@@ -67,6 +67,8 @@ var law = map[string]room{
 	"plugins/salesforce/simulator":          {imports: []string{"plugins/salesforce/simulator/"}},
 	"plugins/salesforce/simulator/org":      {imports: []string{"plugins/salesforce/simulator/"}},
 	"plugins/salesforce/simulator/org/soql": {},
+	"plugins/salesforce/client":             {imports: []string{"sdk"}, tests: []string{"plugins/salesforce/simulator/org"}},
+	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}, tests: []string{"plugins/salesforce/simulator/org"}},
 }
 
 // doors says which rooms may import a third-party module, tests included.
@@ -77,7 +79,7 @@ var doors = map[string][]string{
 	"github.com/nats-io/":                   {"host/internal/journal"},
 	"github.com/santhosh-tekuri/jsonschema": {"host/internal/schema", "sdk/sdktest"},
 	"golang.org/x/oauth2":                   {"host/internal/consent"},
-	"github.com/simpleforce/simpleforce":    {"plugins/salesforce"},
+	"github.com/simpleforce/simpleforce":    {"plugins/salesforce/client", "plugins/salesforce/simulator/org"},
 	"github.com/prometheus/":                {"host/internal/console"},
 	"github.com/alecthomas/kong":            {"host/cmd/wellhead"},
 	"google.golang.org/grpc":                {"sdk", "sdk/wire", "host/internal/supervise"},
