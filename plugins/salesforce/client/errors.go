@@ -155,6 +155,12 @@ func kindOf(e *Error, html bool) Kind {
 	if k, ok := kinds[e.Code]; ok {
 		return k
 	}
+	// Bulk jobs put the query's own code into the message.
+	if code, _, _ := strings.Cut(e.Message, ":"); e.Code == "API_ERROR" || e.Code == "" {
+		if k, ok := kinds[code]; ok {
+			return k
+		}
+	}
 	switch {
 	case e.Status == http.StatusRequestURITooLong || e.Status == http.StatusRequestHeaderFieldsTooLarge:
 		return URITooLong

@@ -195,7 +195,7 @@ func TestUnknownFieldNamesTheNearest(t *testing.T) {
 	o := describe(t, "Contact", "Email email", "Photo base64")
 	_, problems := object.NewMapper(o, object.Mapping{Call: object.Identify, UserID: "Emial", Fields: []string{"Id", "email", "Photo"}})
 	got := fmt.Sprint(problems)
-	for _, want := range []string{"unknown_field /user_id", "did you mean Email?", "/fields/1", "unsuitable_field /fields/2"} {
+	for _, want := range []string{"/user_id: ", "did you mean Email?", "[unknown_field] /fields/1: ", "/fields/2: ", "[unsuitable_field]"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: not in %s", want, got)
 		}
