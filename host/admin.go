@@ -59,10 +59,31 @@ func (r *running) unknownSource(source event.SourceID) error {
 	for _, id := range slices.Sorted(maps.Keys(r.intake.lanes)) {
 		known = append(known, string(id))
 	}
+	return unknown(console.CodeUnknownSource, "source", string(source), known)
+}
+
+// unknown says that the host has nothing of this kind with this name.
+func unknown(code, kind, name string, known []string) error {
 	return &console.Error{
-		Code:    console.CodeUnknownSource,
-		Message: fmt.Sprintf("the running host has no source %q", source), Hint: config.Suggest(string(source), known),
+		Code: code, Message: fmt.Sprintf("the running host has no %s %q", kind, name), Hint: config.Suggest(name, known),
 	}
+}
+
+// checkNames refuses names of which there can be no event. A source that is
+// removed from the config has one while it has a quarantine. Empty: any.
+func (r *running) checkNames(source event.SourceID, destination event.DestinationID) error {
+	kept := func(q quarantine.SourceStatus) bool { return q.Source == source }
+	if source != "" && r.intake.lanes[source] == nil && !slices.ContainsFunc(r.quarantine.Status(), kept) {
+		return r.unknownSource(source)
+	}
+	if destination == "" || r.Config.Destination(string(destination)) != nil {
+		return nil
+	}
+	known := make([]string, len(r.Config.Destinations))
+	for i := range r.Config.Destinations {
+		known[i] = r.Config.Destinations[i].Name
+	}
+	return unknown(console.CodeUnknownDestination, "destination", string(destination), known)
 }
 
 func notStoredError(ns *wire.NotStored) error {
@@ -106,6 +127,9 @@ func (r *running) Quarantine(ctx context.Context, f console.QuarantineFilter) (c
 	if err != nil {
 		return console.Page{}, err
 	}
+	if err := r.checkNames(f.Source, ""); err != nil {
+		return console.Page{}, err
+	}
 	page := console.Page{Entries: []console.Entry{}}
 	var last quarantine.Entry
 	for e, err := range r.quarantine.List(ctx, q) {
@@ -116,6 +140,10 @@ func (r *running) Quarantine(ctx context.Context, f console.QuarantineFilter) (c
 		shown := entryOf(&e)
 		shown.Claim = console.Claim{}
 		page.Entries = append(page.Entries, shown)
+	}
+	if len(page.Entries) == 0 {
+		// One that is removed may have refused events that are still there.
+		return page, r.checkNames("", f.Destination)
 	}
 	if len(page.Entries) == q.Limit {
 		page.Next = string(last.Cursor())
@@ -129,7 +157,13 @@ func (r *running) QuarantineGroups(ctx context.Context, f console.QuarantineFilt
 	if err != nil {
 		return nil, err
 	}
+	if err := r.checkNames(f.Source, ""); err != nil {
+		return nil, err
+	}
 	groups, err := r.quarantine.Groups(ctx, q)
+	if err == nil && len(groups) == 0 {
+		err = r.checkNames("", f.Destination)
+	}
 	if err != nil {
 		return nil, err
 	}

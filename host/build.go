@@ -122,7 +122,9 @@ func planProblems(c *config.Config, s *config.Source, err error) error {
 	}
 	var all config.Problems
 	for _, p := range pe {
-		all = append(all, c.Problem(path, config.Problem{Code: codePlan, What: p.String()}))
+		hint := p.Hint
+		p.Hint = ""
+		all = append(all, c.Problem(path, config.Problem{Code: codePlan, What: p.String(), Hint: hint}))
 	}
 	return all
 }

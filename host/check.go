@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 
@@ -126,11 +125,7 @@ func (a *ask) problem(err error) error {
 	if e.Path != "" {
 		what = e.Path + ": " + what
 	}
-	hint := e.Hint
-	if e.Code == supervise.CodeExited { // its log is not shown
-		hint = fmt.Sprintf("it gets no environment but plugins.%s.env", a.spec.Name)
-	}
-	return a.conf.Problem(path, config.Problem{Code: e.Code, What: what, Hint: hint})
+	return a.conf.Problem(path, config.Problem{Code: e.Code, What: what, Hint: e.Hint})
 }
 
 // fromOutside lets the plugin look at those sources whose config is right.

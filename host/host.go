@@ -62,7 +62,10 @@ func (h *Host) Run(ctx context.Context) (err error) {
 	}
 	s := newStack(h.Log)
 	s.onStop("lock", time.Second, func(context.Context) error { return lock.Unlock() })
-	defer func() { err = errors.Join(err, s.unwind()) }()
+	defer func() {
+		err = errors.Join(err, s.unwind())
+		h.Log.Info("stopped")
+	}()
 
 	r, err := h.open(ctx, s, dir)
 	if err != nil {
@@ -72,7 +75,7 @@ func (h *Host) Run(ctx context.Context) (err error) {
 		"sources", len(h.parts.sources), "plugins", len(h.parts.plugins), "destinations", len(r.loops))
 	select {
 	case <-ctx.Done():
-		h.Log.Info("stopping")
+		h.Log.Info("stopping", "reason", context.Cause(ctx))
 		return nil
 	case err := <-s.failed:
 		return err

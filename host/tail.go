@@ -13,6 +13,9 @@ import (
 
 // Tail implements console.Host.
 func (r *running) Tail(ctx context.Context, f console.TailFilter, emit func([]console.Record) error) error {
+	if err := r.checkNames(f.Source, ""); err != nil {
+		return err
+	}
 	w := r.tap.watch()
 	defer r.tap.leave(w)
 	next := r.journal.Extent().Last + 1

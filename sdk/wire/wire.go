@@ -7,6 +7,7 @@ package wire
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
@@ -118,6 +119,10 @@ func Plugins() map[int]plugin.PluginSet {
 // Serve runs a plugin's side until the host ends it. It prints the handshake on
 // standard output and must be the only one to print there.
 func Serve(source SourceServer) {
+	if os.Getenv(Handshake.MagicCookieKey) != Handshake.MagicCookieValue {
+		fmt.Fprintln(os.Stderr, "this is a wellhead plugin, which the host starts: name it under plugins: in a config; wellhead plugin describe NAME -c FILE shows what it takes")
+		os.Exit(1)
+	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake,
 		VersionedPlugins: map[int]plugin.PluginSet{

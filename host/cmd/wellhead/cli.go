@@ -86,10 +86,7 @@ func parse(ctx context.Context, s *shell, args []string) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(asCommand(args))
 	if helped {
 		return func() error { return nil }, nil
 	}
@@ -97,6 +94,19 @@ func parse(ctx context.Context, s *shell, args []string) (func() error, error) {
 		return nil, explainUsage(err)
 	}
 	return func() error { return parsed.Run() }, nil
+}
+
+// asCommand reads what people write for a command that is called otherwise.
+func asCommand(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(args[1:len(args):len(args)], "--help")
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
 }
 
 // printHelp puts kong's own words into the voice of the rest.
@@ -118,6 +128,7 @@ func printHelp(o kong.HelpOptions, ctx *kong.Context) error {
 
 var (
 	missingFlags = regexp.MustCompile(`^missing flags: (.*)$`)
+	missingGroup = regexp.MustCompile(`^expected ("[a-z].*")$`)
 	missingWords = regexp.MustCompile(`^expected "(.*)"$`)
 	oneOf        = regexp.MustCompile(`^expected one of (.*)$`)
 	badEnum      = regexp.MustCompile(`^(--\S+?)(?:=\S*)? must be one of (.*) but got (.*)$`)
@@ -142,6 +153,7 @@ func explainUsage(err error) error {
 		say  string
 	}{
 		{missingFlags, "missing $1"},
+		{missingGroup, "which one? say one of $1"},
 		{missingWords, "missing $1"},
 		{oneOf, "which one? say one of $1"},
 		{badEnum, "$1 is $3, want one of $2"},
@@ -153,6 +165,7 @@ func explainUsage(err error) error {
 		text = noCommand.ReplaceAllString(text, `there is no command "$1"`)
 	}
 	text = strings.ReplaceAll(text, `","`, `", "`)
+	text = strings.ReplaceAll(text, `one of "", `, "one of ") // it may be left out
 	text = strings.ReplaceAll(text, "--config=FILE", "-c FILE, the config file")
 	if strings.Contains(text, "did you mean") {
 		return errors.New(text)

@@ -211,7 +211,15 @@ func (s *shell) printDescribed(d *described) {
 
 type pluginPinCommand struct {
 	configFlag
+	jsonFlag
 	Name string `arg:"" help:"of the plugin, as in the config"`
+}
+
+// pinnedPlugin is what pin tells programs.
+type pinnedPlugin struct {
+	Name   string `json:"name"`
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
 }
 
 // Run prints the line for the config.
@@ -228,6 +236,9 @@ func (c *pluginPinCommand) Run(s *shell) error {
 	sum, err := supervise.Checksum(spec.Path)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return s.printJSON(pinnedPlugin{c.Name, spec.Path, sum})
 	}
 	fmt.Fprintf(s.out, "sha256: %s\n", sum)
 	fmt.Fprintf(s.errs, "wellhead: put this line under plugins.%s in %s\n", c.Name, c.Config)

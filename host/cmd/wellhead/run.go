@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/wellhead-io/wellhead/host"
 	"github.com/wellhead-io/wellhead/host/internal/config"
@@ -31,6 +33,9 @@ func (c *runCommand) Run(ctx context.Context, s *shell) error {
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(s.errs, o)
 	}
+	// The log's reader may end before the host, as where a terminal is closed: a
+	// write that fails then must not end it.
+	signal.Ignore(syscall.SIGPIPE)
 	h, err := host.New(host.Options{Config: conf, Log: slog.New(handler), Version: version()})
 	if err != nil {
 		return err

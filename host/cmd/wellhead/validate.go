@@ -87,7 +87,7 @@ func planProblems(err error) error {
 	}
 	var ps config.Problems
 	for _, p := range pe {
-		ps = append(ps, config.Problem{File: p.File, Line: p.Line, Path: p.Key, What: p.Message, Code: "plan"})
+		ps = append(ps, config.Problem{File: p.File, Line: p.Line, Path: p.Key, What: p.Message, Hint: p.Hint, Code: "plan"})
 	}
 	return ps
 }

@@ -80,6 +80,9 @@ func (d *decoder) place(v value, p Problem) Problem {
 	p.needs = ""
 	if text, ok := d.doc.text[v.node]; ok && v.path == p.Path {
 		p.What = strings.ReplaceAll(p.What, strconv.Quote(text.Reveal()), d.quote(v))
+		if strings.HasSuffix(p.What, "is empty") {
+			p.What += ": " + strings.Join(references(v.node.Value), ", ")
+		}
 	}
 	return d.doc.at(v, p)
 }

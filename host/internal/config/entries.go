@@ -45,7 +45,7 @@ var digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func (d *Digest) UnmarshalText(b []byte) error {
 	text := strings.ToLower(string(b))
 	if !digestForm.MatchString(text) {
-		return notA(string(b), d.want(), "wellhead plugin pin writes it")
+		return notA(string(b), d.want(), "wellhead plugin pin prints it")
 	}
 	*d = Digest(text)
 	return nil

@@ -72,6 +72,17 @@ func (e *expander) text(s string) (string, Problems) {
 	}
 }
 
+var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// references names the variables and files that a text refers to.
+func references(text string) []string {
+	var names []string
+	for _, m := range reference.FindAllStringSubmatch(text, -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // reference returns what stands between the braces stands for.

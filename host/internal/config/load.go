@@ -116,9 +116,12 @@ func open(path string, data []byte, opts []Option) (*document, options, Problems
 	if Size(len(data)) > maxFile {
 		return doc, o, Problems{{File: path, Code: CodeTooLarge, What: tooLargeError(maxFile).Error()}}
 	}
-	root, problem := parseYAML(data)
+	root, problem := ParseYAML(data)
 	if problem != nil {
 		problem.File = path
+		if problem.Code == CodeFile {
+			problem.Hint = "it wants plugins:, sources: and destinations:"
+		}
 		return doc, o, Problems{*problem}
 	}
 	p := planter{doc: doc}

@@ -35,6 +35,10 @@ func (s Secret) Reveal() string {
 // IsZero reports whether there is no text.
 func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
+// IsEmpty reports whether there is a text and nothing in it: most often a
+// variable that is set to nothing.
+func (s Secret) IsEmpty() bool { return s.text != nil && *s.text == "" }
+
 // Equal compares in a time that depends on neither text's content.
 func (s Secret) Equal(other Secret) bool {
 	a, b := sha256.Sum256([]byte(s.Reveal())), sha256.Sum256([]byte(other.Reveal()))

@@ -103,6 +103,11 @@ func (a admin) tail(w http.ResponseWriter, r *http.Request) {
 		}
 		return rc.Flush()
 	})
+	var refused *Error
+	if errors.As(err, &refused) { // before the first record
+		answerError(w, a.log, err)
+		return
+	}
 	a.log.Debug("admin API: a tail has ended", "error", err)
 }
 

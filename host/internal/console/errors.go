@@ -14,11 +14,12 @@ import (
 // Codes of the admin API's errors. They are stable. Besides, a Send has the
 // reasons for which nothing is stored, as the wire protocol names them.
 const (
-	CodeBadRequest    = "bad_request"
-	CodeUnknownSource = "unknown_source"
-	CodeNotFound      = "not_found"
-	CodeTooLarge      = "too_large"
-	CodeInternal      = "internal"
+	CodeBadRequest         = "bad_request"
+	CodeUnknownSource      = "unknown_source"
+	CodeUnknownDestination = "unknown_destination"
+	CodeNotFound           = "not_found"
+	CodeTooLarge           = "too_large"
+	CodeInternal           = "internal"
 )
 
 // Error is why the host did not do what it was asked for.
@@ -43,7 +44,7 @@ func (e *Error) status() int {
 	switch e.Code {
 	case CodeBadRequest:
 		return http.StatusBadRequest
-	case CodeUnknownSource, CodeNotFound:
+	case CodeUnknownSource, CodeUnknownDestination, CodeNotFound:
 		return http.StatusNotFound
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge

@@ -17,7 +17,8 @@ type Host interface {
 	Send(ctx context.Context, source event.SourceID, events [][]byte) (Verdict, error)
 	// Tail calls emit with what matches from now on, as it becomes durable, until
 	// ctx ends or emit fails; it returns that error. The first call has no
-	// records and says that from here on nothing is missed.
+	// records and says that from here on nothing is missed; an *Error, such as
+	// CodeUnknownSource, comes before it.
 	Tail(ctx context.Context, f TailFilter, emit func([]Record) error) error
 	// Quarantine lists entries, without their claims.
 	Quarantine(ctx context.Context, f QuarantineFilter) (Page, error)
@@ -121,18 +122,18 @@ type Entry struct {
 	Event       string              `json:"event,omitempty"`
 	Violations  []event.Violation   `json:"violations"`
 	// MoreViolations is how many there were beyond those that are kept.
-	MoreViolations int `json:"more_violations,omitempty"`
+	MoreViolations int `json:"moreViolations,omitempty"`
 	// Size is of the whole event, of which an oversize one's beginning is kept.
 	Size       int       `json:"size"`
 	Hash       string    `json:"sha256"`
 	ReceivedAt time.Time `json:"receivedAt"`
 	SentAt     string    `json:"sentAt,omitempty"`
 	Count      uint64    `json:"count"` // how often it was refused
-	FirstSeen  time.Time `json:"first_seen"`
-	LastSeen   time.Time `json:"last_seen"`
+	FirstSeen  time.Time `json:"firstSeen"`
+	LastSeen   time.Time `json:"lastSeen"`
 	State      string    `json:"state"`
-	StateAt    time.Time `json:"state_at,omitzero"`
-	StateBy    string    `json:"state_by,omitempty"`
+	StateAt    time.Time `json:"stateAt,omitzero"`
+	StateBy    string    `json:"stateBy,omitempty"`
 	// Claim is not in a listing.
 	Claim
 }

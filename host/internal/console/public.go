@@ -11,13 +11,24 @@ import (
 // publicHandler answers on the listener.
 func publicHandler(h Host) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n"))
-	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { answerText(w, contents) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerText(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerReady(w, h.Status()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(h), promhttp.HandlerOpts{}))
 	return guard(mux)
+}
+
+// contents is what the root answers.
+const contents = `wellhead: what can be asked here
+
+/healthz  200 while the process answers
+/readyz   200 while events are taken, else 503; the problems as JSON
+/metrics  figures for Prometheus
+`
+
+func answerText(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(text)) // what cannot be written has nobody to read it
 }
 
 // Readiness is what /readyz answers: with 200 where the host takes events for

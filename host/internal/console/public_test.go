@@ -68,14 +68,14 @@ func TestReadyTellsWhyNot(t *testing.T) {
 	}
 }
 
-func TestOnlyThreePathsAnswer(t *testing.T) {
+func TestOnlyPublicPathsAnswer(t *testing.T) {
 	r := start(t, &fake{status: everything()}, shortDir(t))
 	for _, c := range []struct {
 		method, path string
 		status       int
 	}{
 		{"GET", "/healthz", 200}, {"HEAD", "/healthz", 200}, {"POST", "/healthz", 405}, {"GET", "/metrics", 200},
-		{"GET", "/", 404}, {"GET", "/status", 404}, {"POST", "/send/website", 404}, {"GET", "/tail", 404},
+		{"GET", "/", 200}, {"POST", "/", 405}, {"GET", "/status", 404}, {"POST", "/send/website", 404}, {"GET", "/tail", 404},
 		{"GET", "/quarantine", 404}, {"GET", "/healthz/", 404}, {"GET", "/debug/pprof/", 404},
 	} {
 		if got := r.ask(t, c.method, c.path, nil); got.status != c.status {

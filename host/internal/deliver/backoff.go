@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -70,7 +71,11 @@ func (l *Loop) hold(ctx context.Context, s State, e *destination.Error) error {
 func (l *Loop) warn(text string, e *destination.Error) {
 	if l.warned != e.Code {
 		l.warned = e.Code
-		l.Log.Warn(text, "code", e.Code, "reason", e.Err, "hint", e.Hint)
+		hint := slog.Attr{} // none
+		if e.Hint != "" {
+			hint = slog.String("hint", e.Hint)
+		}
+		l.Log.Warn(text, "code", e.Code, "reason", e.Err, hint)
 	}
 }
 

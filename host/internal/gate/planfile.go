@@ -1,19 +1,18 @@
 package gate
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/host/internal/schema"
 )
@@ -28,6 +27,7 @@ type PlanProblem struct {
 	Line    int    // from 1; 0: the file as a whole
 	Key     string // path of keys, such as events.Order Completed.schema
 	Message string
+	Hint    string // what to do about it; empty where Message says it
 }
 
 func (e PlanError) Error() string {
@@ -46,7 +46,11 @@ func (p PlanProblem) String() string {
 	if p.Key != "" {
 		s += ": " + p.Key
 	}
-	return s + ": " + p.Message
+	s += ": " + p.Message
+	if p.Hint != "" {
+		s += "; " + p.Hint
+	}
+	return s
 }
 
 // LoadPlan reads a tracking plan, YAML or JSON, and compiles its schemas. The
@@ -79,35 +83,35 @@ func (l *planLoader) problem(line int, key, format string, args ...any) {
 	l.problems = append(l.problems, PlanProblem{File: l.path, Line: line, Key: key, Message: fmt.Sprintf(format, args...)})
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+// hinted is problem with a remedy.
+func (l *planLoader) hinted(line int, key, message, hint string) {
+	l.problem(line, key, "%s", message)
+	l.problems[len(l.problems)-1].Hint = hint
+}
 
 // read parses the file; nil: it cannot be.
 func (l *planLoader) read() *yaml.Node {
 	data, err := os.ReadFile(l.path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		l.hinted(0, "", "there is no such file", "write the tracking plan, or name the file that has it")
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		l.hinted(0, "", "no permission to read it", "let the user that runs wellhead read it")
+		return nil
+	case err != nil:
 		l.problem(0, "", "%v", errors.Unwrap(err))
 		return nil
 	}
-	var doc, second yaml.Node
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	err = d.Decode(&doc)
-	switch {
-	case errors.Is(err, io.EOF):
-		l.problem(0, "", "the tracking plan is empty")
-		return nil
-	case err != nil:
-		text, line := err.Error(), 0
-		if m := yamlLine.FindStringSubmatch(text); m != nil {
-			text = strings.TrimPrefix(text, m[0])
-			line, _ = strconv.Atoi(m[1])
-		}
-		l.problem(line, "", "%s", strings.TrimPrefix(text, "yaml: "))
-		return nil
+	root, p := config.ParseYAML(data)
+	if p == nil {
+		return root
 	}
-	if err := d.Decode(&second); err == nil {
-		l.problem(second.Line, "", "a second document; a tracking plan is one")
+	if p.Code == config.CodeFile {
+		p.Hint = "it wants events:, identify:, group:, page:, screen: or unplanned:"
 	}
-	return doc.Content[0]
+	l.hinted(p.Line, "", p.What, p.Hint)
+	return nil
 }
 
 // top reads the plan's own keys.
@@ -126,13 +130,21 @@ func (l *planLoader) top(root *yaml.Node) {
 		case "unplanned":
 			l.plan.refuseUnplanned = value.Value == "refuse"
 			if value.Kind != yaml.ScalarNode || value.Value != "refuse" && value.Value != "allow" {
-				l.problem(value.Line, key, "must be allow or refuse")
+				l.problem(value.Line, key, "%s is not one of allow, refuse", written(value))
 			}
 		default:
 			return false
 		}
 		return true
 	})
+}
+
+// written is a value as a message shows it.
+func written(value *yaml.Node) string {
+	if value.Kind != yaml.ScalarNode {
+		return "what stands there"
+	}
+	return fmt.Sprintf("%.80q", value.Value)
 }
 
 // entry reads {schema: …} and makes the checker of an event's member; nil:

@@ -46,7 +46,7 @@ func TestLoadPlanTellsAllProblems(t *testing.T) {
 		{"wrong kinds", "events: [a]\nidentify: x\nunplanned: perhaps\npage: {schema: 5}\n", []string{
 			"plan.yaml:1: events: must be a mapping of keys to values",
 			"plan.yaml:2: identify: must be a mapping of keys to values",
-			"plan.yaml:3: unplanned: must be allow or refuse",
+			`plan.yaml:3: unplanned: "perhaps" is not one of allow, refuse`,
 			"plan.yaml:4: page.schema: plan.yaml#/page/schema: expected object or boolean, but got number"}},
 		{"keys that are no text", "events: {[E]: {}}\n[page]: {}\n", []string{
 			"plan.yaml:1: events: a key must be plain text",
@@ -70,9 +70,18 @@ func TestLoadPlanTellsAllProblems(t *testing.T) {
 			"plan.yaml:5: events.D.schema: not.json: not JSON: the value ends too early"}},
 		{"a reference out of the folder", "page: {schema: {$ref: \"../x.json\"}}\n", []string{
 			"plan.yaml:1: page.schema: plan.yaml#/page/schema/$ref: $ref ../x.json: it leaves the folder that the schema may read"}},
-		{"not YAML", "events:\n  E: [\n", []string{"plan.yaml:2: did not find expected node content"}},
-		{"empty", "# nothing\n", []string{"plan.yaml: the tracking plan is empty"}},
-		{"two documents", "events: {}\n---\nevents: {}\n", []string{"plan.yaml:2: a second document; a tracking plan is one"}},
+		{"not YAML", "events:\n  E: [\n", []string{"plan.yaml:2: not YAML: did not find expected node content; look at the indent, the quotes and the brackets of this line and of the one before"}},
+		{"an open quote", "unplanned: allow\nevents:\n  \"Order Completed: {}\n  Other: {}\n", []string{
+			"plan.yaml:3: not YAML: found unexpected end of stream; a quote that opens in this line is not closed"}},
+		{"not UTF-8", "events:\n  Caf\xe9: {}\n", []string{"plan.yaml:2: not UTF-8 text: a byte 0xE9; save the file as UTF-8"}},
+		{"references beside other faults", "events:\n  A:\n    schema:\n      minimum: x\n      items: {$ref: \"#/$defs/x\"}\n      not: {$ref: gone2.json}\n  B: {schema: {$ref: gone2.json}}\nunplaned: allow\n", []string{
+			"plan.yaml:4: events.A.schema: plan.yaml#/events/A/schema/minimum: expected number, but got string",
+			"plan.yaml:5: events.A.schema: plan.yaml#/events/A/schema/items/$ref: $ref #/$defs/x: there is no such place",
+			"plan.yaml:6: events.A.schema: plan.yaml#/events/A/schema/not/$ref: $ref gone2.json: openat gone2.json: no such file or directory",
+			"plan.yaml:7: events.B.schema: plan.yaml#/events/B/schema/$ref: $ref gone2.json: openat gone2.json: no such file or directory",
+			"plan.yaml:8: unplaned: unknown key; known here: events, identify, group, page, screen, unplanned"}},
+		{"empty", "# nothing\n", []string{"plan.yaml: the file is empty; it wants events:, identify:, group:, page:, screen: or unplanned:"}},
+		{"two documents", "events: {}\n---\nevents: {}\n", []string{"plan.yaml:2: a second document begins here; a file is one document: remove the --- line"}},
 		{"not a mapping", "[]", []string{"plan.yaml:1: must be a mapping of keys to values"}},
 	}
 	for _, tt := range tests {
@@ -94,7 +103,7 @@ func TestLoadPlanTellsAllProblems(t *testing.T) {
 
 func TestLoadPlanOfAMissingFile(t *testing.T) {
 	_, err := gate.LoadPlan("nowhere/plan.yaml")
-	if err == nil || err.Error() != "nowhere/plan.yaml: no such file or directory" {
+	if err == nil || err.Error() != "nowhere/plan.yaml: there is no such file; write the tracking plan, or name the file that has it" {
 		t.Errorf("got %v", err)
 	}
 }

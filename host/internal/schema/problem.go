@@ -50,7 +50,7 @@ func (e unreadableError) Unwrap() error { return e.err }
 // explain makes an Error of what the library says about documents that are all
 // valid by themselves: what remains is a reference that leads nowhere, or in
 // circles.
-func (l *loader) explain(err error) error {
+func (l *loader) explain(err error) Error {
 	var known Error
 	if errors.As(err, &known) {
 		return known
@@ -73,7 +73,7 @@ func (l *loader) explain(err error) error {
 }
 
 // blame makes an Error for each $ref that leads to target.
-func (l *loader) blame(target, message string) error {
+func (l *loader) blame(target, message string) Error {
 	var e Error
 	for _, d := range l.docs {
 		base, err := url.Parse(d.url)

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
@@ -58,7 +59,7 @@ func compile(url, name string, raw []byte, refs fs.FS) (s *Schema, err error) {
 		}
 	}()
 	if !l.add(url, name, raw) {
-		return nil, l.problems
+		return nil, l.everything(slices.Clone(l.problems))
 	}
 	c := jsonschema.NewCompiler()
 	c.Draft = jsonschema.Draft2020
@@ -70,7 +71,7 @@ func compile(url, name string, raw []byte, refs fs.FS) (s *Schema, err error) {
 	}
 	compiled, err := c.Compile(url)
 	if err != nil {
-		return nil, l.explain(err)
+		return nil, l.everything(slices.Clone(l.explain(err)))
 	}
 	return &Schema{compiled: compiled, names: l.names}, nil
 }

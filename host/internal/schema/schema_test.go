@@ -251,6 +251,15 @@ func TestCompileTellsAllProblemsWithTheirPlace(t *testing.T) {
 			`typo.json#/type: fits none of the alternatives: (1) value must be one of "array", "boolean", "integer", "null", "number", "object", "string"; (2) expected array, but got string`}},
 		{"a file that is not JSON", `{"$ref": "syntax.json"}`, []string{
 			"syntax.json: not JSON: line 2: invalid character ',' looking for beginning of value"}},
+		{"several references beside other faults", `{"items": {"$ref": "#/$defs/x"}, "minimum": "0", "not": {"$ref": "x.json"}, "contains": {"$ref": "typo.json#/$defs/y"}}`, []string{
+			"order.json#/minimum: expected number, but got string",
+			"order.json#/contains/$ref: $ref typo.json#/$defs/y: there is no such place",
+			"order.json#/items/$ref: $ref #/$defs/x: there is no such place",
+			"order.json#/not/$ref: $ref x.json: open x.json: file does not exist",
+			"typo.json#/type: fits none of the alternatives: (1) value must be one of \"array\", \"boolean\", \"integer\", \"null\", \"number\", \"object\", \"string\"; (2) expected array, but got string"}},
+		{"several references", `{"$id": "https://example.com/s/order.json", "items": {"$ref": "#/$defs/x"}, "not": {"$ref": "y.json"}, "contains": {"$ref": "#/not"}}`, []string{
+			"order.json#/not/$ref: $ref y.json: open y.json: file does not exist", // the one that the library tells
+			"order.json#/items/$ref: $ref #/$defs/x: there is no such place"}},
 		{"a circle", `{"$ref": "#"}`, []string{"order.json: infinite loop order.json#/$ref"}},
 		{"a keyword that trips the library", `{"regexProperties": 1}`, []string{
 			"order.json: the schema cannot be compiled: interface conversion: interface {} is json.Number, not bool"}},

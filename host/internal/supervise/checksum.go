@@ -50,7 +50,7 @@ func (s *Spec) Verify() error {
 	}
 	if !strings.EqualFold(sum, s.SHA256) {
 		return s.fault(CodeChecksum, fmt.Sprintf("its sha256 is %s, but %s is pinned", sum, s.SHA256),
-			fmt.Sprintf("if the plugin was meant to change, run: wellhead plugin pin %s; if not, do not run it", s.Name))
+			fmt.Sprintf("if the plugin was meant to change, write what this prints: wellhead plugin pin %s -c FILE; if not, do not run it", s.Name))
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (s *stream) protocol(what string) *Error {
 // ended says why the plugin's end of a stream is closed.
 func (s *source) ended(err error) *Error {
 	if errors.Is(err, io.EOF) {
-		return s.fault(CodeSourceEnded, "its Run returned without being asked to", "look at the plugin's log lines above")
+		return s.fault(CodeSourceEnded, "its Run returned without being asked to", s.tenure.entry.spec.lookAtLog())
 	}
 	code, hint := CodeSourceFailed, ""
 	if status.Code(err) == codes.ResourceExhausted {

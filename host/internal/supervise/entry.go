@@ -98,7 +98,7 @@ func (p *entry) failed(err error) time.Duration {
 			s.Sources[i].State = BackingOff
 		}
 	})
-	p.log.Error("plugin failed", "code", e.Code, "error", e.Message, "hint", e.Hint,
+	p.log.Error("plugin failed", "code", e.Code, "error", e.Message, e.hint(),
 		"failures", p.backoff.failures, "retry_in", wait)
 	return wait
 }

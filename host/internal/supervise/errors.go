@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
@@ -77,6 +78,20 @@ func (e *Error) Error() string {
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// hint is the remedy as an attribute of a log line, which has none where there is
+// none.
+func (e *Error) hint() slog.Attr {
+	if e.Hint == "" {
+		return slog.Attr{}
+	}
+	return slog.String("hint", e.Hint)
+}
+
+// lookAtLog is the remedy where only the plugin's own log may know more.
+func (s *Spec) lookAtLog() string {
+	return fmt.Sprintf("look in the host's log for plugin=%s", s.Name)
+}
 
 // fault makes an Error about the plugin as a whole.
 func (s *Spec) fault(code, message, hint string) *Error {

@@ -97,7 +97,7 @@ func (s *Spec) exited(c *child, how string) *Error {
 	if last := c.logs.last(); last != "" {
 		message += "; its last words: " + last
 	}
-	hint := "look at its log lines above"
+	hint := s.lookAtLog()
 	if strings.Contains(how, "SIGKILL") {
 		hint = "if nobody killed it, the kernel may have for want of memory: look at dmesg"
 	}

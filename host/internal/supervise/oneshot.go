@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -43,7 +44,7 @@ func Visit(ctx context.Context, spec Spec, log *slog.Logger,
 	}
 	p, err := l.start(ctx)
 	if err != nil {
-		return err
+		return notLogged(&spec, err)
 	}
 	defer p.end(timing.Grace)
 	d, err := describe(ctx, &spec, p.rpc, timing.Call)
@@ -51,6 +52,16 @@ func Visit(ctx context.Context, spec Spec, log *slog.Logger,
 		return err
 	}
 	return f(ctx, d, p.rpc)
+}
+
+// notLogged gives another remedy to an error whose remedy is the host's log: a
+// plugin that is visited has none.
+func notLogged(spec *Spec, err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Hint == spec.lookAtLog() {
+		e.Hint = fmt.Sprintf("it gets no environment but plugins.%s.env", spec.Name)
+	}
+	return err
 }
 
 // Describe asks a plugin what it is.

@@ -101,7 +101,7 @@ func (t *tenure) watch(ctx context.Context, probe func(context.Context) error) e
 func (t *tenure) probeFault(err error) *Error {
 	e := t.entry.spec.fault(CodeProbe,
 		fmt.Sprintf("it does not answer on %s: %v", t.entry.socket.Addr(), err),
-		"it hangs or is overloaded, and is restarted; look at its log lines above")
+		"it hangs or is overloaded, and is restarted; "+t.entry.spec.lookAtLog())
 	e.Err = err
 	return e
 }

@@ -87,7 +87,7 @@ func (t *tenure) callServe(ctx context.Context, certificate *wire.Certificate) e
 	call, cancel := context.WithTimeout(ctx, t.entry.timing.Call)
 	defer cancel()
 	if _, err := t.process.rpc.Serve(call, request); err != nil && ctx.Err() == nil {
-		e := t.entry.spec.fault(CodeServe, "Serve: "+callMessage(err, t.entry.timing.Call), "look at its log lines above, and at its config")
+		e := t.entry.spec.fault(CodeServe, "Serve: "+callMessage(err, t.entry.timing.Call), t.entry.spec.lookAtLog()+", and at its config")
 		e.Err = err
 		return e
 	}
@@ -127,7 +127,7 @@ func (t *tenure) reload(have *wire.Certificate) (*wire.Certificate, bool) {
 		errors.As(err, &e)
 		t.entry.board.update(func(s *Status) { s.Error, s.ErrorAt = e, time.Now() })
 		t.entry.log.Warn("the listener's certificate cannot be read again; the old one stays in use",
-			"code", e.Code, "error", e.Message, "hint", e.Hint)
+			"code", e.Code, "error", e.Message, e.hint())
 		return have, false
 	}
 	if proto.Equal(have, fresh) {

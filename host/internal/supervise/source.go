@@ -86,7 +86,7 @@ func (s *source) failed(err error) time.Duration {
 		}
 		st.Error, st.ErrorAt, st.RetryAt = e, now, now.Add(wait)
 	})
-	s.log.Warn("source failed", "code", e.Code, "error", e.Message, "hint", e.Hint, "retry_in", wait)
+	s.log.Warn("source failed", "code", e.Code, "error", e.Message, e.hint(), "retry_in", wait)
 	return wait
 }
 

@@ -52,6 +52,10 @@ func (d *Destination) noAnswer(err error) *destination.Error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		err = op.Err // without the address, which d.host tells
+	}
 	e := &destination.Error{Code: "no_answer", Err: fmt.Errorf("%s: %w", d.host, err)}
 	var (
 		timeout interface{ Timeout() bool }
@@ -64,14 +68,17 @@ func (d *Destination) noAnswer(err error) *destination.Error {
 		e.Code = "unknown_host"
 		e.Attention, e.Hint = dns.IsNotFound, "check the url and this machine's name resolution"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		e.Code = "timeout"
+		e.Code, e.Hint = "timeout", fmt.Sprintf("look whether the receiver at %s is overloaded or a firewall drops what is sent there, or raise timeout", d.host)
 	case errors.As(err, &cert), errors.As(err, &record):
 		e.Code = "tls"
 		e.Attention, e.Hint = true, "check the certificate of "+d.host
 	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Code = "refused_connection"
+		e.Code, e.Hint = "refused_connection", "nobody listens there: start the receiver, or mend the url"
+		if op != nil && op.Op == "proxyconnect" {
+			e.Hint = "the proxy that HTTP_PROXY or HTTPS_PROXY names does not listen: start it, or mend the variable"
+		}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		e.Code = "reset_connection"
+		e.Code, e.Hint = "reset_connection", "look into the receiver's log: it ended the connection without an answer"
 	}
 	return e
 }

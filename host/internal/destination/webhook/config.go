@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/wellhead-io/wellhead/host/internal/config"
@@ -45,6 +46,8 @@ func (c *Config) Validate() error {
 		ps = append(ps, config.Problem{Path: path, Code: config.CodeWrongValue, What: what, Hint: hint})
 	}
 	switch u, err := url.Parse(c.URL.Reveal()); {
+	case c.URL.IsEmpty():
+		bad("url", "is empty", "say where events are posted")
 	case c.URL.IsZero():
 		ps = append(ps, config.Problem{Path: "url", Code: config.CodeMissingKey, What: "is missing", Hint: "say where events are posted"})
 	case err != nil:
@@ -53,6 +56,11 @@ func (c *Config) Validate() error {
 		bad("url", fmt.Sprintf("the scheme %q is neither https nor http", u.Scheme), "write it such as https://example.com/events")
 	case u.Hostname() == "":
 		bad("url", "it names no host", "write it such as https://example.com/events")
+	case u.Port() != "" && !isPort(u.Port()):
+		bad("url", "its port is out of range", "want 1 to 65535, or none for the scheme's own")
+	}
+	if c.Secret.IsEmpty() {
+		bad("secret", "is empty", "give one, or remove the key: requests are then not signed")
 	}
 	if c.Timeout <= 0 || c.Timeout > maxTimeout {
 		bad("timeout", fmt.Sprintf("%v is out of range", c.Timeout), fmt.Sprintf("want more than 0 and at most %v", maxTimeout))
@@ -64,4 +72,9 @@ func (c *Config) Validate() error {
 		bad("batch.bytes", fmt.Sprintf("%v is out of range", c.Batch.Bytes), fmt.Sprintf("want 1 byte to %v", maxBatchBytes))
 	}
 	return ps.Err()
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }

@@ -276,8 +276,10 @@ func TestConnectionThatBreaksIsNoAnswer(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if e := sendError(t, open(t, "http://"+l.Addr().String())); e.Code != "refused_connection" || e.Kind != destination.Unavailable {
-			t.Errorf("error %v", e)
+		e := sendError(t, open(t, "http://"+l.Addr().String()))
+		want := "refused_connection: " + l.Addr().String() + ": connect: connection refused (nobody listens there: start the receiver, or mend the url)"
+		if e.Error() != want || e.Kind != destination.Unavailable {
+			t.Errorf("error %v, want %s", e, want)
 		}
 	})
 	t.Run("no such host", func(t *testing.T) {
@@ -421,6 +423,9 @@ func TestConfigIsChecked(t *testing.T) {
 		"url: is missing":                func(c *webhook.Config) { c.URL = config.Secret{} },
 		`url: the scheme "ftp"`:          func(c *webhook.Config) { c.URL = config.NewSecret("ftp://example.com/t0ken") },
 		"url: it names no host":          func(c *webhook.Config) { c.URL = config.NewSecret("https:///t0ken") },
+		"url: is empty":                  func(c *webhook.Config) { c.URL = config.NewSecret("") },
+		"url: its port is out of range":  func(c *webhook.Config) { c.URL = config.NewSecret("https://example.com:70000/t0ken") },
+		"secret: is empty; give one, or": func(c *webhook.Config) { c.Secret = config.NewSecret("") },
 		"url: is not a URL":              func(c *webhook.Config) { c.URL = config.NewSecret("https://exa mple.com/t0ken") },
 		"timeout: 0s is out of range":    func(c *webhook.Config) { c.Timeout = 0 },
 		"batch.events: 0 is out of":      func(c *webhook.Config) { c.Batch.Events = 0 },
