@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,20 +18,15 @@ import (
 // Destination posts events to one URL. It implements destination.Batcher and
 // Closer.
 type Destination struct {
-	config    Config
-	host      string // of the URL, to be shown
-	transport *http.Transport
-	client    *http.Client
-	body      *body // of the last request
+	config Config
+	host   string // of the URL, to be shown
+	client *http.Client
+	body   *body // of the last request
 }
 
-const (
-	connectTimeout = 5 * time.Second
-	idleTimeout    = 30 * time.Second
-	// maxAnswer is how much of an answer's body is read; beyond it the
-	// connection is closed instead of used again.
-	maxAnswer = 64 << 10
-)
+// maxAnswer is how much of an answer's body is read; beyond it the connection is
+// closed instead of used again.
+const maxAnswer = 64 << 10
 
 // New returns a destination for a config that Validate found good.
 func New(c Config) (*Destination, error) {
@@ -43,21 +37,7 @@ func New(c Config) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	connect := min(connectTimeout, c.Timeout.Std())
-	transport := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: connect}).DialContext,
-		TLSHandshakeTimeout:    connect,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           2,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: maxAnswer,
-	}
-	client := &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return &Destination{config: c, host: u.Host, transport: transport, client: client}, nil
+	return &Destination{config: c, host: u.Host, client: destination.NewHTTPClient(c.Timeout.Std())}, nil
 }
 
 // Batch returns the configured bounds.
@@ -71,11 +51,11 @@ func (d *Destination) Send(ctx context.Context, batch []destination.Event) error
 	defer cancel()
 	r, err := d.request(ctx, batch)
 	if err != nil {
-		return d.noAnswer(err)
+		return destination.NoAnswer(d.host, err)
 	}
 	resp, err := d.client.Do(r)
 	if err != nil {
-		return d.noAnswer(err)
+		return destination.NoAnswer(d.host, err)
 	}
 	// The status is the verdict, even if the body breaks off.
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -85,7 +65,7 @@ func (d *Destination) Send(ctx context.Context, batch []destination.Event) error
 
 // Close closes idle connections.
 func (d *Destination) Close() error {
-	d.transport.CloseIdleConnections()
+	d.client.CloseIdleConnections()
 	return nil
 }
 
