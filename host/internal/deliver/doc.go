@@ -5,7 +5,8 @@
 // batches that never wait to fill, and moves the cursor after success. The cursor
 // is written after every batch (of a [destination.Flusher]: after each Flush) and
 // synced at most every 100 ms. A kill therefore sends at most the batch in hand
-// again, with the same message ids.
+// again, with the same message ids. What a [destination.Selector] does not take
+// is passed over.
 //
 // # Failures
 //

@@ -78,6 +78,9 @@ func Open(ctx context.Context, o Options) (*Loop, error) {
 	l.Log = o.Log.With("destination", string(o.Name))
 	l.flusher, _ = o.Target.(destination.Flusher)
 	l.read = newReader(o, l.gap)
+	if s, ok := o.Target.(destination.Selector); ok {
+		l.read.takes = func(e destination.Event) bool { return s.Takes(e, l.notice) }
+	}
 	if err := l.open(ctx); err != nil {
 		return nil, fmt.Errorf("destination %s: %w", o.Name, err)
 	}

@@ -17,6 +17,7 @@ const maxScan = 256
 type reader struct {
 	journal   Journal
 	wants     func(event.SourceID) bool
+	takes     func(destination.Event) bool // of a Selector; nil: all
 	maxEvents int
 	maxBytes  int
 
@@ -174,7 +175,14 @@ func (r *reader) fetch(ctx context.Context) error {
 func (r *reader) take(add func(destination.Event) bool) (full bool) {
 	f, wants := r.frame, r.memo()
 	for i := r.pos.Index(); i < f.Len(); i++ {
-		if wants(f.Source(i)) && !add(f.Event(i)) {
+		if !wants(f.Source(i)) {
+			continue
+		}
+		e := f.Event(i)
+		if r.takes != nil && !r.takes(e) {
+			continue
+		}
+		if !add(e) {
 			r.pos = event.At(f.Seq(), i)
 			return true
 		}

@@ -65,6 +65,15 @@ type Batcher interface {
 	Batch() (events, bytes int)
 }
 
+// Selector is a Destination that takes only some of the events that are routed
+// to it. The others are passed over: they are in no batch and are not counted as
+// delivered. Takes may be asked about an event more than once; notify is as in
+// Flusher.
+type Selector interface {
+	Destination
+	Takes(e Event, notify func(Notice)) bool
+}
+
 // Runner is a Destination with work of its own beside the sending, such as the
 // removal of old files. Run works until ctx ends; an error ends the loop.
 type Runner interface {
