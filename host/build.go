@@ -3,11 +3,14 @@ package host
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/deliver"
 	"github.com/wellhead-io/wellhead/host/internal/destination"
 	"github.com/wellhead-io/wellhead/host/internal/destination/file"
+	"github.com/wellhead-io/wellhead/host/internal/destination/journeys"
 	"github.com/wellhead-io/wellhead/host/internal/destination/webhook"
 	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/host/internal/gate"
@@ -134,25 +137,32 @@ const codePlan = "plan"
 
 // target decodes a destination's own keys.
 func target(c *config.Config, d *config.Destination) (func() (destination.Destination, error), error) {
-	switch d.Type {
-	case "file":
-		var conf file.Config
-		if err := d.Settings.Decode(&conf); err != nil {
-			return nil, err
-		}
-		return func() (destination.Destination, error) { return file.New(conf) }, nil
-	case "webhook":
-		var conf webhook.Config
-		if err := d.Settings.Decode(&conf); err != nil {
-			return nil, err
-		}
-		return func() (destination.Destination, error) { return webhook.New(conf) }, nil
+	if decode, ok := kinds[d.Type]; ok {
+		return decode(d.Settings)
 	}
 	return nil, c.Problem("destinations."+d.Name+".type", config.Problem{
 		Code: config.CodeWrongValue,
 		What: fmt.Sprintf("no destination type %q", d.Type),
-		Hint: config.Suggest(d.Type, []string{"file", "webhook"}),
+		Hint: config.Suggest(d.Type, slices.Sorted(maps.Keys(kinds))),
 	})
+}
+
+// kinds are the types of destinations.
+var kinds = map[string]func(config.Section) (func() (destination.Destination, error), error){
+	"file":     kind(file.New),
+	"journeys": kind(journeys.New),
+	"webhook":  kind(webhook.New),
+}
+
+// kind decodes the config of a kind of destination, to open one.
+func kind[C any, D destination.Destination](open func(C) (D, error)) func(config.Section) (func() (destination.Destination, error), error) {
+	return func(settings config.Section) (func() (destination.Destination, error), error) {
+		var conf C
+		if err := settings.Decode(&conf); err != nil {
+			return nil, err
+		}
+		return func() (destination.Destination, error) { return open(conf) }, nil
+	}
 }
 
 func pluginSpec(c *config.Config, p *config.Plugin) (supervise.Spec, error) {

@@ -1,5 +1,6 @@
 // Package destination is what the delivery loops know of a place where events
-// go: one method, a few optional ones, and words for how a send can fail.
+// go: one method, a few optional ones, and words for how a send can fail. It also
+// has what the kinds that speak HTTP share.
 //
 // Each kind of destination has a folder of its own below this one. None knows
 // of journals, cursors or other destinations.
