@@ -51,9 +51,9 @@ bench: build ## measure against peers, side by side
 	./.ci/need bench
 	$(GO) run ./host/bench
 
-proto: ## generate the wire protocol's code
+proto: ## generate the code of the gRPC protocols
 	./.ci/need proto
-	$(GO) generate ./sdk/wire
+	$(GO) generate ./sdk/wire ./plugins/salesforce/eventbus
 
 clean: ## remove what was built
 	rm -rf $(BIN) plugins/javascript/dist/segment plugins/javascript/dist/customerio $(BROWSER)

@@ -65,8 +65,9 @@ var law = map[string]room{
 	"plugins/javascript/collector": {imports: []string{"sdk", "plugins/javascript/"}, tests: []string{"sdk/wire"}},
 	"plugins/javascript/payload":   {imports: []string{"sdk", "plugins/javascript/"}},
 
+	"plugins/salesforce/eventbus":           {},
 	"plugins/salesforce/simulator":          {imports: []string{"plugins/salesforce/simulator/"}},
-	"plugins/salesforce/simulator/org":      {imports: []string{"plugins/salesforce/simulator/"}},
+	"plugins/salesforce/simulator/org":      {imports: []string{"plugins/salesforce/simulator/", "plugins/salesforce/eventbus"}},
 	"plugins/salesforce/simulator/org/soql": {},
 	"plugins/salesforce/client":             {imports: []string{"sdk"}, tests: []string{"plugins/salesforce/simulator/org"}},
 	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}, tests: []string{"plugins/salesforce/simulator/org"}},
@@ -83,8 +84,9 @@ var doors = map[string][]string{
 	"github.com/simpleforce/simpleforce":    {"plugins/salesforce/client", "plugins/salesforce/simulator/org"},
 	"github.com/prometheus/":                {"host/internal/console"},
 	"github.com/alecthomas/kong":            {"host/cmd/wellhead"},
-	"google.golang.org/grpc":                {"sdk", "sdk/wire", "host/internal/supervise"},
-	"google.golang.org/protobuf":            {"sdk/wire", "host/internal/supervise"},
+	"github.com/hamba/avro":                 {"plugins/salesforce/pubsub", "plugins/salesforce/simulator/org"},
+	"google.golang.org/grpc":                {"sdk", "sdk/wire", "host/internal/supervise", "plugins/salesforce/eventbus", "plugins/salesforce/pubsub", "plugins/salesforce/simulator", "plugins/salesforce/simulator/org"},
+	"google.golang.org/protobuf":            {"sdk/wire", "host/internal/supervise", "plugins/salesforce/eventbus"},
 	"go.yaml.in/yaml":                       {"host/internal/config", "host/internal/gate"},
 	"github.com/google/uuid":                {"host/internal/gate"},
 }

@@ -1,5 +1,6 @@
 // Command simulator is a Salesforce org in a box: it serves OAuth, REST, Bulk
-// API 2.0 and, beside them, the Pub/Sub API, and forgets everything when it ends.
+// API 2.0 and, on a port of its own, the Pub/Sub API, and forgets everything
+// when it ends.
 //
 //	go run ./plugins/salesforce/simulator
 //
@@ -8,6 +9,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,47 +20,120 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
 	"github.com/wellhead-io/wellhead/plugins/salesforce/simulator/org"
 )
 
+// addresses are where to listen; one that is empty is not served.
+type addresses struct {
+	http, https, pubsub, pubsubTLS string
+	// caFile gets the PEM that clients of https and pubsubTLS must trust.
+	caFile string
+}
+
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8095", "address of OAuth, REST, Bulk and /admin")
+	var a addresses
+	flag.StringVar(&a.http, "listen", "127.0.0.1:8095", "address of OAuth, REST, Bulk and /admin")
+	flag.StringVar(&a.https, "tls", "", "address of the same over TLS")
+	flag.StringVar(&a.pubsub, "pubsub", "127.0.0.1:8096", "address of the Pub/Sub API, without TLS")
+	flag.StringVar(&a.pubsubTLS, "pubsub-tls", "", "address of the Pub/Sub API over TLS")
+	flag.StringVar(&a.caFile, "ca-file", "", "file that gets the certificate to trust, as PEM")
 	empty := flag.Bool("empty", false, "start without example records")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *listen, org.Options{Empty: *empty}); err != nil {
+	if err := run(ctx, a, org.Options{Empty: *empty}); err != nil {
 		fmt.Fprintln(os.Stderr, "simulator:", err)
 		os.Exit(1)
 	}
 }
 
-// run serves the org until ctx ends.
-func run(ctx context.Context, listen string, options org.Options) error {
-	l, err := net.Listen("tcp", listen)
+// run serves the org until ctx ends or a listener does.
+func run(ctx context.Context, a addresses, options org.Options) error {
+	cert, ca, err := org.Certificate()
 	if err != nil {
-		return fmt.Errorf("%w: is another simulator running? choose another address with -listen", err)
+		return err
+	}
+	if a.caFile != "" {
+		if err := os.WriteFile(a.caFile, ca, 0o644); err != nil {
+			return err
+		}
 	}
 	o := org.New(options)
-	defer o.Close()
-	o.SetBaseURL("http://" + l.Addr().String())
-	server := &http.Server{Handler: o, ReadHeaderTimeout: 10 * time.Second}
-	fmt.Printf("Salesforce simulator at http://%s\n  client id %s, secret %s\n  users %s and %s, any password but \"wrong\"\n",
-		l.Addr(), org.DefaultClientID, org.DefaultClientSecret, org.AdminUsername, org.UserUsername)
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	services := []service{
+		{a.http, overHTTP(o, nil)},
+		{a.https, overHTTP(o, config)},
+		{a.pubsub, overGRPC(o)},
+		{a.pubsubTLS, overGRPC(o, grpc.Creds(credentials.NewTLS(config)))},
 	}
-	shutdown, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := server.Shutdown(shutdown); err != nil {
-		return server.Close()
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range services {
+		if s.address == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", s.address)
+		if err != nil {
+			return fmt.Errorf("%w: is another simulator running? choose another address", err)
+		}
+		if s.address == a.http { // the name that the org calls itself by, over TLS too
+			o.SetBaseURL("http://" + l.Addr().String())
+		}
+		g.Go(func() error { return s.serve(ctx, l) })
 	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return err
+	g.Go(func() error {
+		<-ctx.Done()
+		o.Close()
+		return nil
+	})
+	fmt.Printf("Salesforce simulator at http://%s, Pub/Sub at %s\n  client id %s, secret %s\n  users %s and %s, any password but \"wrong\"\n",
+		a.http, a.pubsub, org.DefaultClientID, org.DefaultClientSecret, org.AdminUsername, org.UserUsername)
+	return g.Wait()
+}
+
+// service is one listener and what serves it until ctx ends.
+type service struct {
+	address string
+	serve   func(ctx context.Context, l net.Listener) error
+}
+
+// patience is how long an answer may take that is under way at the end.
+const patience = 5 * time.Second
+
+func overHTTP(o *org.Org, config *tls.Config) func(context.Context, net.Listener) error {
+	return func(ctx context.Context, l net.Listener) error {
+		server := &http.Server{Handler: o, ReadHeaderTimeout: 10 * time.Second}
+		if config != nil {
+			l = tls.NewListener(l, config)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(l) }()
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+		}
+		shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		if err := server.Shutdown(shutdown); err != nil {
+			_ = server.Close()
+		}
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
 	}
-	return nil
+}
+
+func overGRPC(o *org.Org, options ...grpc.ServerOption) func(context.Context, net.Listener) error {
+	return func(ctx context.Context, l net.Listener) error {
+		server := grpc.NewServer(options...)
+		o.RegisterPubSub(server)
+		stop := context.AfterFunc(ctx, server.Stop)
+		defer stop()
+		return server.Serve(l)
+	}
 }

@@ -50,7 +50,11 @@ const (
 	atResults
 	atAuthorize
 	atToken
-	atPubSub
+	// atSubscribe is the start of a Pub/Sub subscription, atReplay one with a
+	// replay id, atDelivery an answer of one, keepalives included.
+	atSubscribe
+	atReplay
+	atDelivery
 )
 
 // fault is a kind of failure: where it strikes and the answer that it makes,
@@ -125,11 +129,11 @@ var knownFaults = map[string]fault{
 	"oauth_app_blocked":       {atAuthorize, nil},
 	"oauth_ec_app_not_found":  {atAuthorize, nil},
 	"oauth_approval_error":    {atAuthorize, nil},
-	"pubsub_auth":             {atPubSub, nil},
-	"pubsub_replay_corrupted": {atPubSub, nil},
-	"pubsub_limit":            {atPubSub, nil},
-	"pubsub_silent":           {atPubSub, nil},
-	"pubsub_close":            {atPubSub, nil},
+	"pubsub_auth":             {atSubscribe, nil},
+	"pubsub_replay_corrupted": {atReplay, nil},
+	"pubsub_limit":            {atSubscribe, nil},
+	"pubsub_silent":           {atDelivery, nil},
+	"pubsub_close":            {atDelivery, nil},
 }
 
 // Faults are the names that Fail knows.

@@ -32,6 +32,9 @@ type Options struct {
 	// Keepalive is the time between two empty answers of a Pub/Sub subscription
 	// without events, on the wall's clock: 60 s when zero.
 	Keepalive time.Duration
+	// FetchDeadline is how long a subscription may have nothing outstanding, on the
+	// wall's clock: 60 s when zero.
+	FetchDeadline time.Duration
 	// NotMyDomain refuses the client credentials flow, as
 	// login.salesforce.com does.
 	NotMyDomain bool
@@ -51,6 +54,10 @@ type Org struct {
 	stats   counters
 	// used are the API requests of the day, as Sforce-Limit-Info tells them.
 	used atomic.Int64
+	// schemas are the event schemas that were told of, by id.
+	schemas sync.Map
+	closing chan struct{}
+	close   sync.Once
 
 	// mu guards what follows; a query holds it for reading.
 	mu      sync.RWMutex
@@ -85,6 +92,7 @@ func New(options Options) *Org {
 	options.DailyRequests = cmp.Or(options.DailyRequests, 100_000)
 	options.TokenLifetime = cmp.Or(options.TokenLifetime, 2*time.Hour)
 	options.Keepalive = cmp.Or(options.Keepalive, time.Minute)
+	options.FetchDeadline = cmp.Or(options.FetchDeadline, time.Minute)
 	o := &Org{
 		options:  options,
 		clock:    clock{start: options.Start},
@@ -94,6 +102,7 @@ func New(options Options) *Org {
 		prefixes: map[string]*table{},
 		open:     map[*Tx]struct{}{},
 		changed:  make(chan struct{}),
+		closing:  make(chan struct{}),
 	}
 	o.oauth = newOAuth(o)
 	o.jobs = newJobs(o)
@@ -127,5 +136,5 @@ func (o *Org) table(name string) (*table, error) {
 	return nil, failure("NOT_FOUND", "The requested resource does not exist")
 }
 
-// Close ends what the org runs in the background.
-func (o *Org) Close() {}
+// Close ends the subscriptions, so that a gRPC server can stop.
+func (o *Org) Close() { o.close.Do(func() { close(o.closing) }) }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -20,8 +21,11 @@ type shape struct {
 	byName, byRelation map[string]*field
 	// changed is when the describe last changed, for If-Modified-Since.
 	changed time.Time
-	// version counts the shapes of an object, from 1.
-	version int
+
+	// event is made when it is first asked for.
+	once     sync.Once
+	event    *eventSchema
+	eventErr error
 }
 
 // field is one entry of a describe, and where its value is.
@@ -149,7 +153,7 @@ var audit = []Field{
 // newShape makes an object's first shape of a describe and its fields, and adds
 // the audit fields that it lacks.
 func newShape(meta map[string]any, fields []map[string]any, now time.Time) *shape {
-	s := &shape{name: str(meta["name"]), prefix: str(meta["keyPrefix"]), meta: meta, changed: now, version: 1}
+	s := &shape{name: str(meta["name"]), prefix: str(meta["keyPrefix"]), meta: meta, changed: now}
 	for _, m := range fields {
 		s.fields = append(s.fields, newField(m, len(s.fields)))
 	}
@@ -214,7 +218,7 @@ func (s *shape) components(of *field) []part {
 
 // with is the next shape: these fields instead of its own.
 func (s *shape) with(fields []*field, now time.Time) *shape {
-	next := &shape{name: s.name, prefix: s.prefix, meta: maps.Clone(s.meta), changed: now, version: s.version + 1}
+	next := &shape{name: s.name, prefix: s.prefix, meta: maps.Clone(s.meta), changed: now}
 	for _, f := range fields {
 		c := *f
 		next.fields = append(next.fields, &c)
