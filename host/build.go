@@ -50,7 +50,8 @@ func build(c *config.Config) (*parts, error) {
 	}
 	p := &parts{gate: g}
 	routes := map[event.SourceID][]event.DestinationID{}
-	var errs []error
+	errs := []error{checkDataDir(c)}
+	written := files{}
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		if !s.Enabled {
@@ -71,6 +72,9 @@ func build(c *config.Config) (*parts, error) {
 		d := &c.Destinations[i]
 		known = append(known, event.DestinationID(d.Name))
 		open, err := target(c, d)
+		if err == nil {
+			err = written.add(c, d)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -132,8 +136,10 @@ func planProblems(c *config.Config, s *config.Source, err error) error {
 	return all
 }
 
-// codePlan marks a tracking plan that cannot be used.
-const codePlan = "plan"
+const (
+	codePlan    = "plan"     // a tracking plan that cannot be used
+	codeDataDir = "data_dir" // a data_dir that cannot be used
+)
 
 // target decodes a destination's own keys.
 func target(c *config.Config, d *config.Destination) (func() (destination.Destination, error), error) {
@@ -181,7 +187,7 @@ func pluginSpec(c *config.Config, p *config.Plugin) (supervise.Spec, error) {
 	if p.TLS != nil {
 		spec.TLS = &supervise.TLSFiles{Cert: string(p.TLS.Cert), Key: string(p.TLS.Key)}
 	}
-	var errs []error
+	errs := []error{checkTLS(c, p)}
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		if s.Plugin != p.Name || !s.Enabled {

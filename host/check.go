@@ -19,7 +19,7 @@ import (
 const atOnce = 4
 
 // Check says everything that can be known to be wrong with a config before it
-// runs, as config.Problems. loaded is the error with which the config was
+// runs or, where nothing is, what is probably not meant; as config.Problems. loaded is the error with which the config was
 // loaded. Unless it is offline, each plugin is launched to say what it is and to
 // look at its sources from outside; ctx ends that.
 func Check(ctx context.Context, c *config.Config, loaded error, offline bool) error {
@@ -41,7 +41,10 @@ func Check(ctx context.Context, c *config.Config, loaded error, offline bool) er
 		}
 		return a.fromOutside(ctx)
 	})
-	return config.Join(known, found)
+	if err := config.Join(known, found); err != nil {
+		return err
+	}
+	return warnings(c).Err() // what is wrong may be why
 }
 
 // fits compares the config with what a plugin says it takes. What does not fit

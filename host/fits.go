@@ -21,8 +21,8 @@ const codePluginSchema = "plugin_schema"
 // that the plugin gives for them.
 func (a *ask) fits(d *wire.Description) error {
 	name := string(a.spec.Name)
-	errs := make([]error, 0, 1+len(a.spec.Sources))
-	errs = append(errs, a.section(given{
+	errs := make([]error, 0, 2+len(a.spec.Sources))
+	errs = append(errs, a.listens(d), a.section(given{
 		a.conf.Plugin(name).Config, a.spec.Config, d.GetPluginSchema(),
 		fmt.Sprintf("the plugin %s takes no config of its own", name),
 	}))
@@ -34,6 +34,21 @@ func (a *ask) fits(d *wire.Description) error {
 		}))
 	}
 	return config.Join(errs...)
+}
+
+// listens compares listen: with what the plugin does. A socket of systemd's takes
+// the place of the one that the host would bind, and wants the key too.
+func (a *ask) listens(d *wire.Description) error {
+	path := "plugins." + string(a.spec.Name) + ".listen"
+	switch {
+	case d.GetListens() && a.spec.Listen == "":
+		return a.conf.Problem(path, config.Problem{Code: config.CodeMissingKey,
+			What: "is missing: the plugin takes events from clients", Hint: "add it, such as listen: 127.0.0.1:8080"})
+	case !d.GetListens() && a.spec.Listen != "":
+		return a.conf.Problem(path, config.Problem{Code: config.CodeUnsupported,
+			What: "the plugin takes nothing from clients: nobody would answer there", Hint: "remove it"})
+	}
+	return nil
 }
 
 // given is a config of which a plugin has the schema.

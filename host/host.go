@@ -37,6 +37,9 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, w := range warnings(o.Config) {
+		o.Log.Warn("config: "+w.Path+": "+w.What, "line", w.Line, "hint", w.Hint)
+	}
 	return &Host{Options: o, parts: p}, nil
 }
 

@@ -29,21 +29,23 @@ const (
 // problems is everything that an operator should mend.
 //
 // What turns events away makes the host unready: a closed journal, a plugin
-// or a source that does not run, a destination at max_lag that refuses, a full
-// quarantine. The rest does not, however bad: a destination that is down has its
+// with a listener or a source of it that does not run, a destination at max_lag
+// that refuses, a full quarantine. So does, at the host's start, what has not
+// been tried yet. The rest does not, however bad: a destination that is down has its
 // events in the journal, and a host that is not asked any more would only add
 // the loss of the next ones.
 func (r *running) problems(s *snapshot) []console.Problem {
 	out := r.journalProblems()
-	for _, e := range r.supervisor.Ready() {
-		out = append(out, pluginProblem(e))
-	}
 	for i := range s.plugins {
-		if s.plugins[i].State != supervise.Running {
+		p := &s.plugins[i]
+		if e := p.Unready(); e != nil {
+			out = append(out, pluginProblem(e, p.Listen != "" || p.Error == nil))
+		}
+		if p.State != supervise.Running {
 			continue // so are its sources, and why is said
 		}
-		for j := range s.plugins[i].Sources {
-			out = append(out, sourceProblems(&s.plugins[i].Sources[j])...)
+		for j := range p.Sources {
+			out = append(out, sourceProblems(&p.Sources[j], p.Listen != "")...)
 		}
 	}
 	for i := range s.loops {
@@ -53,8 +55,8 @@ func (r *running) problems(s *snapshot) []console.Problem {
 	return append(out, r.quarantineProblems(s)...)
 }
 
-func pluginProblem(e *supervise.Error) console.Problem {
-	p := console.Problem{Code: e.Code, Where: "plugin " + string(e.Plugin), What: e.Message, Hint: e.Hint, Unready: true}
+func pluginProblem(e *supervise.Error, unready bool) console.Problem {
+	p := console.Problem{Code: e.Code, Where: "plugin " + string(e.Plugin), What: e.Message, Hint: e.Hint, Unready: unready}
 	if e.Path != "" {
 		p.What = e.Path + ": " + p.What
 	}
@@ -84,16 +86,17 @@ func (r *running) journalProblems() []console.Problem {
 	return out
 }
 
-func sourceProblems(st *supervise.SourceStatus) []console.Problem {
+func sourceProblems(st *supervise.SourceStatus, listens bool) []console.Problem {
+	unready := listens || st.Error == nil
 	where := "source " + string(st.Source)
 	var out []console.Problem
 	switch {
 	case st.State == supervise.NeedsConsent:
 		out = append(out, console.Problem{Code: codeNeedsConsent, Where: where, What: "it waits for a person to grant access"})
 	case st.State == supervise.BackingOff && st.Error != nil:
-		out = append(out, console.Problem{Code: st.Error.Code, Where: where, What: st.Error.Message, Hint: st.Error.Hint, Unready: true})
+		out = append(out, console.Problem{Code: st.Error.Code, Where: where, What: st.Error.Message, Hint: st.Error.Hint, Unready: unready})
 	case st.State != supervise.Running:
-		out = append(out, console.Problem{Code: "source_" + string(st.State), Where: where, What: "it is " + words(st.State), Unready: true})
+		out = append(out, console.Problem{Code: "source_" + string(st.State), Where: where, What: "it is " + words(st.State), Unready: unready})
 	}
 	for _, p := range st.Problems {
 		what := p.Message

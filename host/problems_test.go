@@ -24,13 +24,16 @@ func TestOnlyWhatTurnsEventsAwayMakesTheHostUnready(t *testing.T) {
 		problems []console.Problem
 		codes    string // in order; a ! marks what makes the host unready
 	}{
-		"a source runs":              {sourceProblems(&supervise.SourceStatus{State: supervise.Running, Error: failed}), ""},
-		"a source fails":             {sourceProblems(&supervise.SourceStatus{State: supervise.BackingOff, Error: failed}), "!source_failed"},
-		"a source starts":            {sourceProblems(&supervise.SourceStatus{State: supervise.Starting}), "!source_starting"},
-		"a source waits for consent": {sourceProblems(&supervise.SourceStatus{State: supervise.NeedsConsent}), "needs_consent"},
+		"a source runs":              {sourceProblems(&supervise.SourceStatus{State: supervise.Running, Error: failed}, true), ""},
+		"a push source fails":        {sourceProblems(&supervise.SourceStatus{State: supervise.BackingOff, Error: failed}, true), "!source_failed"},
+		"a push source starts again": {sourceProblems(&supervise.SourceStatus{State: supervise.Starting, Error: failed}, true), "!source_starting"},
+		"a poll source fails":        {sourceProblems(&supervise.SourceStatus{State: supervise.BackingOff, Error: failed}, false), "source_failed"},
+		"a poll source starts again": {sourceProblems(&supervise.SourceStatus{State: supervise.Starting, Error: failed}, false), "source_starting"},
+		"a poll source starts":       {sourceProblems(&supervise.SourceStatus{State: supervise.Starting}, false), "!source_starting"},
+		"a source waits for consent": {sourceProblems(&supervise.SourceStatus{State: supervise.NeedsConsent}, false), "needs_consent"},
 		"a source complains": {sourceProblems(&supervise.SourceStatus{
 			State: supervise.Running, Problems: []supervise.Problem{{Code: "slow"}, {Code: "quota"}},
-		}), "slow quota"},
+		}, true), "slow quota"},
 
 		"a destination is down":          {loopProblems(&deliver.Status{State: deliver.Retrying, Failure: down}, "web"), "unavailable"},
 		"a destination wants attention":  {loopProblems(&deliver.Status{State: deliver.Attention, Failure: down}, "web"), "unavailable"},
@@ -40,7 +43,7 @@ func TestOnlyWhatTurnsEventsAwayMakesTheHostUnready(t *testing.T) {
 		"a quarantine cannot be used":    {kept(quarantine.SourceStatus{Source: "web", Problem: "no such device"}), "!quarantine_unreadable"},
 		"the quarantine of nobody":       {kept(quarantine.SourceStatus{Source: "gone", Full: true}), "quarantine_full"},
 		"a quarantine with much in it":   {kept(quarantine.SourceStatus{Source: "web", Entries: 7}), ""},
-		"a plugin fails again and again": {[]console.Problem{pluginProblem(&supervise.Error{Code: "plugin_crash_loop"})}, "!plugin_crash_loop"},
+		"a plugin fails again and again": {[]console.Problem{pluginProblem(&supervise.Error{Code: "plugin_crash_loop"}, true)}, "!plugin_crash_loop"},
 	} {
 		var codes []string
 		for _, p := range c.problems {
@@ -70,13 +73,13 @@ func TestProblemsSayWhereWhatAndWhatToDo(t *testing.T) {
 			"destination hook: 403 (1 try since 1970-01-01T00:00:00Z); mend the key [forbidden]",
 		},
 		{
-			[]console.Problem{pluginProblem(&supervise.Error{Code: "plugin_missing", Plugin: "crm", Path: "/opt/crm", Message: "there is no such file", Hint: "build it"})},
+			[]console.Problem{pluginProblem(&supervise.Error{Code: "plugin_missing", Plugin: "crm", Path: "/opt/crm", Message: "there is no such file", Hint: "build it"}, true)},
 			"plugin crm: /opt/crm: there is no such file; build it [plugin_missing]",
 		},
 		{
 			sourceProblems(&supervise.SourceStatus{Source: "crm", State: supervise.Running, Problems: []supervise.Problem{
 				{Code: "login", Path: "/password", Message: "it is refused", Fix: "ask for another"},
-			}}),
+			}}, true),
 			"source crm: /password: it is refused; ask for another [login]",
 		},
 	} {

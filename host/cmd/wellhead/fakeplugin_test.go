@@ -90,6 +90,8 @@ func (f *fake) Describe(context.Context, *wire.DescribeRequest) (*wire.Descripti
 		Events: []*wire.EventSchema{{Type: "track", Event: "Row Added"}, {Type: "identify"}}, MaxSilenceMs: 90_000,
 	}
 	switch f.mode {
+	case "listens":
+		d.Listens = true
 	case "plain":
 		d.PluginSchema, d.ConfigSchema = nil, nil
 	case "bad schema":

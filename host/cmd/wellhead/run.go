@@ -68,8 +68,12 @@ func (c *checkCommand) Run(ctx context.Context, s *shell) error {
 	if c.JSON {
 		return s.printChecked(err)
 	}
-	if err != nil {
+	found := problemsIn(err)
+	if len(found.Errors()) > 0 {
 		return err
+	}
+	for _, warning := range found {
+		fmt.Fprintln(s.errs, warning.Error())
 	}
 	fmt.Fprintf(s.out, "%s is good: %s, %s, %s\n", c.Config, plural(len(conf.Plugins), "plugin"),
 		plural(len(conf.Sources), "source"), plural(len(conf.Destinations), "destination"))
@@ -77,7 +81,7 @@ func (c *checkCommand) Run(ctx context.Context, s *shell) error {
 }
 
 func (s *shell) printChecked(err error) error {
-	result := checked{Good: err == nil, Problems: []config.Problem{}}
+	result := checked{Good: len(problemsIn(err).Errors()) == 0, Problems: []config.Problem{}}
 	if err != nil {
 		result.Problems = problemsIn(err)
 	}

@@ -44,6 +44,8 @@ type Problem struct {
 	What string `json:"what"`
 	// Hint is what to do about it; empty where What says it.
 	Hint string `json:"hint,omitempty"`
+	// Warning marks what works and is probably not meant.
+	Warning bool `json:"warning,omitempty"`
 
 	// needs is the path of what was compared with; where that is itself in
 	// error the comparison means nothing and the problem is dropped.
@@ -63,6 +65,9 @@ func (p Problem) Error() string {
 			}
 		}
 		b.WriteString(": ")
+	}
+	if p.Warning {
+		b.WriteString("warning: ")
 	}
 	if p.Path != "" {
 		b.WriteString(p.Path + ": ")
@@ -95,6 +100,11 @@ func (ps Problems) Err() error {
 		return nil
 	}
 	return ps
+}
+
+// Errors returns those that are no warnings.
+func (ps Problems) Errors() Problems {
+	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return p.Warning })
 }
 
 // Concerning returns those that spoil what stands at a key path: they are at it,

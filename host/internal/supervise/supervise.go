@@ -126,14 +126,15 @@ func (s *Supervisor) Status() []Status {
 func (s *Supervisor) Ready() []*Error {
 	var reasons []*Error
 	for _, status := range s.Status() {
-		if e := status.unready(); e != nil {
+		if e := status.Unready(); e != nil {
 			reasons = append(reasons, e)
 		}
 	}
 	return reasons
 }
 
-func (s *Status) unready() *Error {
+// Unready returns why the plugin is not ready; nil: it runs.
+func (s *Status) Unready() *Error {
 	e := &Error{Plugin: s.Plugin, Path: s.Path}
 	switch {
 	case s.State == Running:

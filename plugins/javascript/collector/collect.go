@@ -94,6 +94,7 @@ func (q *request) authenticate(key string) *problem {
 	switch {
 	case err == nil:
 		q.stream = stream
+		q.compare(stream.Limits())
 		return nil
 	case errors.Is(err, sdk.ErrUnknownKey):
 		return &problem{status: http.StatusUnauthorized, code: "unknown_key",

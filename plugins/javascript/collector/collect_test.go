@@ -2,8 +2,27 @@ package collector_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/wellhead-io/wellhead/plugins/javascript/collector"
 )
+
+func TestLimitThatTheHostOverrulesIsLoggedOnce(t *testing.T) {
+	for maxEvent, lines := range map[collector.Size]int{1 << 20: 0, 2 << 20: 1} {
+		h := newHost()
+		c := newCollector(t, h, func(o *collector.Options) { o.Config.MaxEvent, o.Config.MaxRequest = maxEvent, 4<<20 })
+		for range 2 {
+			if got := (call{path: "/v1/track", headers: []string{basic}, body: `{}`}).do(c); got.StatusCode != 200 {
+				t.Fatalf("answer %d", got.StatusCode)
+			}
+		}
+		want := `msg="max_event is more than the host takes: raise limits.event, or lower max_event" max_event=2097152 limits.event=1048576`
+		if got := strings.Count(h.logged.String(), want); got != lines {
+			t.Errorf("max_event %d: %d lines, want %d, in %s", maxEvent, got, lines, h.logged)
+		}
+	}
+}
 
 func TestEveryPathTakesItsEvents(t *testing.T) {
 	for _, c := range []struct{ path, typ string }{

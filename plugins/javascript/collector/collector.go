@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"sync"
 
 	"github.com/wellhead-io/wellhead/sdk"
 )
@@ -39,6 +40,7 @@ type Collector struct {
 	bodies     bodies
 	budget     *budget
 	rejections rejections
+	compared   sync.Once // with the host's limits
 	scripts    *scripts
 	log        *slog.Logger
 	mux        *http.ServeMux
@@ -84,6 +86,19 @@ func (c *Collector) route() {
 	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, &problem{status: http.StatusNotFound, code: "no_such_path",
 			message: "there is nothing at this path: events are posted to /v1/track, /v1/batch and the like"})
+	})
+}
+
+// compare says once, with the first source that is asked for, which of the limits
+// cannot hold since the host's are less.
+func (c *Collector) compare(l sdk.Limits) {
+	c.compared.Do(func() {
+		if l.EventBytes > 0 && c.maxEvent > l.EventBytes {
+			c.log.Warn("max_event is more than the host takes: raise limits.event, or lower max_event", "max_event", c.maxEvent, "limits.event", l.EventBytes)
+		}
+		if l.BatchBytes > 0 && c.maxEvent > l.BatchBytes {
+			c.log.Warn("max_event is more than the host takes at once: raise limits.request, or lower max_event", "max_event", c.maxEvent, "limits.request", l.BatchBytes)
+		}
 	})
 }
 
