@@ -32,7 +32,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds, each with every subject once and Wellhead twice")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds, each with every subject once and Wellhead twice; 0 leaves the comparison out")
 	flag.DurationVar(&o.load, "load", 8*time.Second, "time under load of a turn")
 	flag.IntVar(&o.conns, "conns", 16, "connections of the load generator")
 	flag.IntVar(&o.batch, "batch", 20, "events in a request")
@@ -61,13 +61,30 @@ func run(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
+	fmt.Printf("%s/%s, %d cores, %s; events of %d bytes in requests of %d, %d connections\n\n",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), len(event), o.batch, o.conns)
+	if o.rounds > 0 {
+		if err := sideBySide(ctx, o, event); err != nil {
+			return err
+		}
+	}
+	if o.memory > 0 {
+		if err := memory(ctx, o, event); err != nil {
+			return err
+		}
+	}
+	if o.stages {
+		return stages(ctx)
+	}
+	return nil
+}
+
+// sideBySide lets the subjects take turns under the same load.
+func sideBySide(ctx context.Context, o *options, event []byte) error {
 	peer, err := buildPeer(ctx, o.scratch)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s/%s, %d cores, %s; events of %d bytes in requests of %d, %d connections, %s a turn\n\n",
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), len(event), o.batch, o.conns, o.load)
-
 	subjects := []subject{
 		&wellhead{name: "wellhead (fsync, per-event verdict)", o: o},
 		&benthos{binary: peer, o: o},
@@ -85,14 +102,6 @@ func run(ctx context.Context, o *options) (err error) {
 		}
 	}
 	table(subjects, results)
-	if o.memory > 0 {
-		if err := memory(ctx, o, event); err != nil {
-			return err
-		}
-	}
-	if o.stages {
-		return stages(ctx)
-	}
 	return nil
 }
 
