@@ -53,7 +53,8 @@ func (r *running) Status() console.Status {
 	s := r.snapshot()
 	problems := r.problems(s)
 	return console.Status{
-		Version: r.Version, PID: os.Getpid(), Started: r.started, DataDir: string(r.Config.DataDir),
+		Version: r.Version, PID: os.Getpid(), Started: r.started,
+		DataDir: string(r.Config.DataDir), Console: string(r.Config.Console.Listen),
 		Ready:        !slices.ContainsFunc(problems, func(p console.Problem) bool { return p.Unready }),
 		Problems:     problems,
 		Sources:      r.sourceStatus(s),

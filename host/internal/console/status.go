@@ -13,6 +13,8 @@ type Status struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 	DataDir string    `json:"data_dir"`
+	// Console is the address of /readyz and /metrics.
+	Console string `json:"console"`
 	// Ready is false while one of Problems is Unready.
 	Ready        bool          `json:"ready"`
 	Problems     []Problem     `json:"problems"`

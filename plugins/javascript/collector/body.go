@@ -89,9 +89,11 @@ func readAll(src io.Reader, limit, expected int, held *share) ([]byte, *problem)
 	}
 }
 
+// tooLarge is the answer to a body, decompressed, of more than limit bytes.
+// Which setting the limit is and what the client can do the caller adds.
 func tooLarge(limit int) *problem {
 	return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large",
-		message: fmt.Sprintf("the request is larger than %d bytes: send it in parts", limit)}
+		message: fmt.Sprintf("the request is larger than %d bytes", limit)}
 }
 
 // bodyProblem says what a failed read of a body means to the client.

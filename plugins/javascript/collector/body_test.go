@@ -132,13 +132,12 @@ func TestRequestIsEmittedInPartsWithinLimits(t *testing.T) {
 		limits  sdk.Limits
 		events  int
 		size    int
+		shared  int // bytes of the context that each event gets
 		batches int
 	}{
-		{"by events", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 4 << 20, BatchEvents: 4}, 10, 100, 3},
-		{"by bytes", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 1000, BatchEvents: 100}, 10, 240, 3},
-		{"an event beyond them alone", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 1000, BatchEvents: 100}, 2, 1200, 2},
-		{"a large event alone", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 1000, BatchEvents: 100}, 3, 990, 3},
-		{"without limits", sdk.Limits{}, 2000, 100, 1},
+		{"by events", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 4 << 20, BatchEvents: 4}, 10, 100, 0, 3},
+		{"by bytes", sdk.Limits{EventBytes: 1 << 20, BatchBytes: 2000, BatchEvents: 100}, 10, 100, 400, 4},
+		{"without limits", sdk.Limits{}, 2000, 100, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHost()
@@ -148,7 +147,8 @@ func TestRequestIsEmittedInPartsWithinLimits(t *testing.T) {
 				return sdk.Verdict{Violations: []sdk.Violation{{Index: last, Code: "a"}, {Index: last, Code: "b"}}}, nil
 			}
 			event := sized(c.size)
-			got := call{path: "/v1/batch", headers: []string{basic}, body: `{"batch":[` + strings.Repeat(event+",", c.events-1) + event + `]}`}.do(newCollector(t, h))
+			got := call{path: "/v1/batch", headers: []string{basic}, body: `{"context":{"x":"` + strings.Repeat("x", c.shared) + `"},"batch":[` +
+				strings.Repeat(event+",", c.events-1) + event + `]}`}.do(newCollector(t, h))
 			if len(h.batches) != c.batches || len(h.events()) != c.events {
 				t.Fatalf("%d batches of %d events", len(h.batches), len(h.events()))
 			}
@@ -170,6 +170,21 @@ func TestHostWithSmallerEventLimitAnswersSingleEventWith413(t *testing.T) {
 		t.Fatalf("answer %d", got.StatusCode)
 	}
 	if got := (call{path: "/v1/track", headers: []string{basic}, body: sized(1000)}).do(c); got.StatusCode != 200 {
+		t.Fatalf("answer %d", got.StatusCode)
+	}
+}
+
+func TestHostWithSmallerRequestLimitAnswersBatchWith413(t *testing.T) {
+	h := newHost()
+	h.limits.BatchBytes = 1000
+	c := newCollector(t, h)
+	batch := func(bytes int) call {
+		return call{path: "/v1/batch", headers: []string{basic}, body: `{"batch":[` + sized(bytes-len(`{"batch":[]}`)) + `]}`}
+	}
+	if got := batch(1001).do(c); got.StatusCode != 413 || !strings.Contains(text(t, got), "limits.request") {
+		t.Fatalf("answer %d", got.StatusCode)
+	}
+	if got := batch(1000).do(c); got.StatusCode != 200 {
 		t.Fatalf("answer %d", got.StatusCode)
 	}
 }

@@ -67,12 +67,15 @@ func (q *request) take(w http.ResponseWriter) ([]refusal, *problem) {
 			return nil, p
 		}
 	}
-	limit := q.maxRequest
+	limit, setting, remedy := q.maxRequest, "max_request", "send it in parts"
 	if q.to.typ != "" {
-		limit = q.maxEvent
+		limit, setting, remedy = q.maxEvent, "max_event", "send less in the event"
 	}
 	raw, p := q.bodies.read(w, q.http, limit, &q.held)
 	if p != nil {
+		if p.status == http.StatusRequestEntityTooLarge {
+			p.message += ", the collector's " + setting + ": " + remedy
+		}
 		return nil, p
 	}
 	body, p := q.split(raw)
@@ -144,8 +147,16 @@ func bodyFault(err error) *problem {
 // admit refuses what would take too much, and takes the memory for the rest.
 func (q *request) admit(body *payload.Body, size int) *problem {
 	spread := size + body.Len()*body.Shared()
-	if most := q.stream.Limits().EventBytes; q.to.typ != "" && most > 0 && size > most {
-		return tooLarge(most)
+	limits := q.stream.Limits()
+	if most := limits.EventBytes; q.to.typ != "" && most > 0 && size > most {
+		p := tooLarge(most)
+		p.message += ", the host's limits.event: send less in the event"
+		return p
+	}
+	if most := limits.BatchBytes; most > 0 && size > most {
+		p := tooLarge(most)
+		p.message += ", the host's limits.request: send it in parts"
+		return p
 	}
 	if spread > maxSpread*q.maxRequest {
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large",

@@ -10,12 +10,14 @@ import snippet4 from '@segment/snippet-4'
 import { createServer } from 'node:http'
 import { visit } from './visit.mjs'
 
-// Segment's snippet, as it renders it for another host.
+// Segment's snippet with the edits that README.md tells: the collector in place
+// of Segment's address, and named as _cdn before load.
 function segment(base, key) {
-  const { protocol, host } = new URL(base)
   return {
     global: 'analytics',
-    script: snippet.min({ host, apiKey: key, useHostForBundles: true, page: false }).replaceAll('https://', `${protocol}//`),
+    script: snippet.min({ apiKey: key, page: false })
+      .replaceAll('https://cdn.segment.com', base)
+      .replace('analytics.load(', `analytics._cdn=${JSON.stringify(base)};analytics.load(`),
   }
 }
 

@@ -4,7 +4,7 @@
 //
 // It clicks the selectors in turn, waits until an event of each type was
 // answered 200 and prints one line of JSON (see visit). It exits with 1 where
-// one was not answered so within 30 s.
+// one was not answered so within 60 s.
 import { chromium } from 'playwright-core'
 import { pathToFileURL } from 'node:url'
 

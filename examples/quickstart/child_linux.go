@@ -1,0 +1,6 @@
+package main
+
+import "syscall"
+
+// diesWithParent ends the host when the quickstart is killed.
+func diesWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} }
