@@ -196,6 +196,9 @@ func quarantineFilter(f console.QuarantineFilter) (quarantine.Filter, error) {
 		Source: f.Source, Destination: f.Destination, Code: f.Code, Event: f.Event, Since: f.Since,
 		OldestFirst: f.OldestFirst, After: quarantine.Cursor(f.After), Limit: f.Limit,
 	}
+	if err := q.After.Err(); err != nil {
+		return q, &console.Error{Code: console.CodeBadRequest, Message: err.Error()}
+	}
 	if q.Limit < 1 || q.Limit > console.MaxPage {
 		q.Limit = console.MaxPage
 	}

@@ -13,9 +13,6 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/event"
 )
 
-// maxCheckpoint bounds a source's checkpoint, in bytes.
-const maxCheckpoint = 1 << 20
-
 // checkpointRetry is how long the keeper waits after a write that failed.
 const checkpointRetry = time.Second
 

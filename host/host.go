@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -55,6 +56,15 @@ const (
 	stopJournal     = 20 * time.Second
 )
 
+// lookAtMode warns of a data_dir that is open to others: it holds people's data,
+// and who writes there decides what the host does.
+func (h *Host) lookAtMode(dir string) {
+	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o077 != 0 {
+		h.Log.Warn("data_dir is open to other users", "code", "data_dir_open", "data_dir", dir,
+			"mode", info.Mode().Perm().String(), "remedy", "chmod 700 "+dir)
+	}
+}
+
 // Run runs the host until ctx ends or a part fails. It stops what it started,
 // from the plugins down to the journal.
 func (h *Host) Run(ctx context.Context) (err error) {
@@ -63,6 +73,7 @@ func (h *Host) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	h.lookAtMode(dir)
 	s := newStack(h.Log)
 	s.onStop("lock", time.Second, func(context.Context) error { return lock.Unlock() })
 	defer func() {

@@ -163,9 +163,6 @@ func (s *session) Submit(ctx context.Context, m *wire.Batch) (supervise.Wait, er
 }
 
 func (s *session) submit(ctx context.Context, m *wire.Batch) (*batch, error) {
-	if len(m.Checkpoint) > maxCheckpoint {
-		return nil, fmt.Errorf("batch %d: checkpoint of %d bytes, at most %d", m.Seq, len(m.Checkpoint), maxCheckpoint)
-	}
 	b := &batch{Batch: m, session: s, size: sizeOf(m)}
 	if ns := s.lane.admit(m); ns != nil {
 		return s.refuse(b, ns), nil

@@ -55,11 +55,11 @@ func (r Reason) Busy() bool { return r == RateLimited || r == JournalBehind }
 // TooLarge is the error of an Emit whose batch is beyond Limits. Nothing of it
 // was sent.
 type TooLarge struct {
-	What    string // events or bytes
+	What    string // events, bytes or bytes of checkpoint
 	Have    int
 	Allowed int
 }
 
 func (e *TooLarge) Error() string {
-	return fmt.Sprintf("batch too large: %d %s, at most %d: emit it in parts", e.Have, e.What, e.Allowed)
+	return fmt.Sprintf("batch too large: %d %s, at most %d", e.Have, e.What, e.Allowed)
 }

@@ -41,9 +41,12 @@ func (h *httpSource) Run(ctx context.Context, s *Stream) error {
 const (
 	headerTimeout = 10 * time.Second // for a request's header to arrive
 	bodyTimeout   = time.Minute      // for the whole request
+	answerTimeout = 90 * time.Second // from a request's header to the end of its answer
 	idleTimeout   = 2 * time.Minute  // between requests of a connection
 	maxHeader     = 64 << 10         // bytes
-	closeTimeout  = 10 * time.Second // for requests under way when the process ends
+	// maxConns bounds the connections: each takes 10 KiB or so.
+	maxConns     = 8192
+	closeTimeout = 10 * time.Second // for requests under way when the process ends
 )
 
 func (h *httpSource) Listen(ctx context.Context, l net.Listener, sources *Sources) error {
@@ -51,11 +54,14 @@ func (h *httpSource) Listen(ctx context.Context, l net.Listener, sources *Source
 	if err != nil {
 		return err
 	}
+	conns := newCrowd(l, maxConns)
 	srv := &http.Server{
 		Handler:           sources.Probe(untilLeaving(sources, handler)),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
+		ConnState:         conns.track,
 		MaxHeaderBytes:    maxHeader,
 	}
 	done := make(chan struct{})
@@ -65,7 +71,7 @@ func (h *httpSource) Listen(ctx context.Context, l net.Listener, sources *Source
 		defer cancel()
 		_ = srv.Shutdown(bounded)
 	})
-	err = srv.Serve(l)
+	err = srv.Serve(conns)
 	if !stop() {
 		<-done
 	}

@@ -204,6 +204,9 @@ func (s *Stream) encode(b Batch) (*wire.Batch, error) {
 	if max := s.limits.BatchBytes; max > 0 && size > max {
 		return nil, &TooLarge{What: "bytes", Have: size, Allowed: max}
 	}
+	if n := len(b.Checkpoint); n > wire.MaxCheckpoint {
+		return nil, &TooLarge{What: "bytes of checkpoint", Have: n, Allowed: wire.MaxCheckpoint}
+	}
 	for _, g := range b.Groups {
 		m.Groups = append(m.Groups, &wire.Group{First: uint32(g.First), Count: uint32(g.Count), Attachment: g.Attachment})
 	}

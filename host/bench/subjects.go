@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -58,7 +59,7 @@ func (w *wellhead) start(ctx context.Context, dir string) (*process, error) {
 	if journal == "" {
 		journal = "{sync: always}"
 	}
-	keep := max(w.keep, 10)
+	keep := cmp.Or(w.keep, 10)
 	config := fmt.Sprintf(`
 data_dir: data
 console: {listen: %q}

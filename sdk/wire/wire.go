@@ -107,6 +107,9 @@ const (
 	MaxToSource = 32 << 20
 	// Overhead is what a Batch may need beyond its events.
 	Overhead = 1 << 20
+	// MaxCheckpoint bounds a source's checkpoint. It fits into Overhead with
+	// room for the rest.
+	MaxCheckpoint = 512 << 10
 )
 
 const pluginName = "source"

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/event"
@@ -20,27 +21,38 @@ func (s *shell) printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// maxCell bounds a table's cell, in characters: one long id would put the columns
+// of all rows out of sight.
+const maxCell = 64
+
 // table prints rows in columns under a head.
 func (s *shell) table(head string, rows [][]string) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.ReplaceAll(head, " | ", "\t"))
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = printable(cell)
+			row[i] = clip(printable(cell))
 		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
 }
 
+func clip(cell string) string {
+	if r := []rune(cell); len(r) > maxCell {
+		return string(r[:maxCell-1]) + "…"
+	}
+	return cell
+}
+
 // printable keeps what clients and plugins write from moving the cursor or the
-// columns.
+// columns, and from turning the direction of the text.
 func printable(cell string) string {
 	if cell == "" {
 		return "-"
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) {
 			return '?'
 		}
 		return r

@@ -17,10 +17,14 @@ const plausibleSkew = 24 * time.Hour
 // 1970) beside a timestamp from elsewhere would move the event by centuries. So
 // a skew of more than a day is believed only where the timestamp shows it too:
 // where correcting brings the event closer to its receipt, and not past it.
-// Else sentAt is absurd, and ok is false.
+// Else sentAt is absurd, and ok is false; so it is where the event would move out
+// of the years that can be written.
 func correct(timestamp, sentAt, receivedAt time.Time) (corrected time.Time, ok bool) {
 	skew := receivedAt.Sub(sentAt)
 	corrected = timestamp.Add(skew)
+	if !writable(corrected) {
+		return timestamp, false
+	}
 	if skew.Abs() <= plausibleSkew {
 		return corrected, true
 	}
@@ -28,6 +32,12 @@ func correct(timestamp, sentAt, receivedAt time.Time) (corrected time.Time, ok b
 		return timestamp, false
 	}
 	return corrected, receivedAt.Sub(corrected).Abs() < receivedAt.Sub(timestamp).Abs()
+}
+
+// writable tells whether RFC 3339 has the year of t.
+func writable(t time.Time) bool {
+	year := t.UTC().Year()
+	return 0 <= year && year <= 9999
 }
 
 // appendTime appends t as RFC 3339, in quotes, with milliseconds, or with
@@ -83,7 +93,7 @@ func (e *edits) setTimes(sentAt string, receivedAt time.Time) (absurd bool) {
 		}
 		absurd = true
 	}
-	if !isRFC3339(own) {
+	if !isRFC3339(own) && writable(timestamp) {
 		e.setTime(memberTimestamp, timestamp)
 	}
 	return absurd

@@ -80,6 +80,28 @@ func appendUnescaped(to, s []byte) []byte {
 	return to
 }
 
+// halved tells whether a string whose escapes are valid has half a surrogate
+// pair: text in which different strings have become alike.
+func halved(s []byte) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			continue
+		}
+		if s[i+1] == 'u' {
+			r := hex4(s[i+2:])
+			if utf16.IsSurrogate(r) {
+				if r, i = joinSurrogates(r, s, i); r == utf8.RuneError {
+					return true
+				}
+			}
+			i += len(`\u000`)
+			continue
+		}
+		i++
+	}
+	return false
+}
+
 // joinSurrogates makes one character of the surrogate r at i and the one that
 // follows, and tells where the last escape of it begins.
 func joinSurrogates(r rune, s []byte, i int) (rune, int) {

@@ -73,6 +73,7 @@ func (j *judgement) judge() {
 	j.broken = s.broken()
 	known := j.judgeType(s)
 	j.judgeIDs(s)
+	j.judgeMessageID(s)
 	if s.unsafe() {
 		return
 	}
@@ -128,6 +129,19 @@ func (j *judgement) judgeIDs(s *scanner) {
 	j.broken = append(j.broken, event.Violation{
 		Code: event.CodeNoID, Message: "no id: userId and anonymousId are missing or empty",
 	})
+}
+
+// judgeMessageID holds that different ids stay different once they are unescaped.
+// Elsewhere half a surrogate pair is let through, as browsers send it where
+// they have cut a text.
+func (j *judgement) judgeMessageID(s *scanner) {
+	m := s.members[memberMessageID]
+	if m.kind == text && m.escaped && halved(s.raw[m.start:m.end]) {
+		j.broken = append(j.broken, event.Violation{
+			Code: event.CodeSchema, Path: "/messageId",
+			Message: "half of a surrogate pair is no character, and an id must be text",
+		})
+	}
 }
 
 // accept makes the envelope.

@@ -35,7 +35,11 @@ func Lock(dir string) (*DirLock, error) {
 	}
 	// The lock file is never removed: a lock on a file that has lost its name
 	// keeps nobody out.
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, fileMode)
+	// Nor is a link followed: the file that it names would be overwritten.
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, fileMode)
+	if errors.Is(err, unix.ELOOP) {
+		err = fmt.Errorf("%s is a symbolic link; remove it", filepath.Join(dir, lockFile))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("data_dir %s: %w", dir, err)
 	}

@@ -36,6 +36,20 @@ func TestASecondHostIsToldTheFirstOnesPid(t *testing.T) {
 	}
 }
 
+func TestALockThatIsALinkIsNotFollowed(t *testing.T) {
+	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+	writeFile(t, victim, []byte("precious"))
+	if err := os.Symlink(victim, filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := journal.Lock(dir); err == nil || !strings.Contains(err.Error(), "symbolic link; remove it") {
+		t.Errorf("lock: %v", err)
+	}
+	if got := string(readFile(t, victim)); got != "precious" {
+		t.Errorf("the link's target holds %q now", got)
+	}
+}
+
 func TestANewerFormatIsRefusedWithTheRemedy(t *testing.T) {
 	dir := t.TempDir()
 	lock, err := journal.Lock(dir)

@@ -50,6 +50,15 @@ func (c Cursor) parse() (place, error) {
 	return place{ns, parsed}, nil
 }
 
+// Err says what is wrong with a cursor that no listing gave.
+func (c Cursor) Err() error {
+	if c == "" {
+		return nil
+	}
+	_, err := c.parse()
+	return err
+}
+
 // compare orders places by time, source and position.
 func (p place) compare(o place) int {
 	return cmp.Or(cmp.Compare(p.seen, o.seen), strings.Compare(string(p.id.Source), string(o.id.Source)),

@@ -81,6 +81,9 @@ func checkForm(b *wire.Batch, l Limits) error {
 	if size > int(l.BatchBytes) {
 		return fmt.Errorf("its events have %d bytes, more than %d", size, l.BatchBytes)
 	}
+	if n := len(b.GetCheckpoint()); n > wire.MaxCheckpoint {
+		return fmt.Errorf("its checkpoint has %d bytes, more than %d", n, wire.MaxCheckpoint)
+	}
 	end := 0
 	for _, g := range b.GetGroups() {
 		first, n := int(g.GetFirst()), int(g.GetCount())
