@@ -198,7 +198,12 @@ func pluginSpec(c *config.Config, p *config.Plugin) (supervise.Spec, error) {
 			errs = append(errs, err)
 			continue
 		}
-		source := supervise.SourceSpec{ID: event.SourceID(s.Name), Config: conf}
+		withoutAuth, err := s.Config.Without("auth").JSON()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		source := supervise.SourceSpec{ID: event.SourceID(s.Name), Config: conf, WithoutAuth: withoutAuth}
 		for _, key := range s.Keys {
 			source.Keys = append(source.Keys, key.Reveal())
 		}

@@ -39,7 +39,7 @@ func Check(ctx context.Context, c *config.Config, loaded error, offline bool) er
 		if err := a.fits(d); err != nil {
 			return err
 		}
-		return a.fromOutside(ctx)
+		return a.fromOutside(ctx, d)
 	})
 	if err := config.Join(known, found); err != nil {
 		return err
@@ -54,7 +54,11 @@ func (r *running) fits(s *stack) func(*supervise.Spec, *wire.Description) error 
 	var mu sync.Mutex
 	launched := map[event.PluginID]bool{}
 	return func(spec *supervise.Spec, d *wire.Description) error {
-		err := (&ask{conf: r.Config, spec: spec}).fits(d)
+		a := &ask{conf: r.Config, spec: spec}
+		err := a.fits(d)
+		if err == nil {
+			err = a.configureConsents(r.keeper, d)
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil && !launched[spec.Name] {
@@ -132,12 +136,13 @@ func (a *ask) problem(err error) error {
 }
 
 // fromOutside lets the plugin look at those sources whose config is right.
-func (a *ask) fromOutside(ctx context.Context) error {
+func (a *ask) fromOutside(ctx context.Context, d *wire.Description) error {
+	tokens, refused := a.tokens(ctx, d)
 	if len(a.spec.Sources) == 0 {
-		return nil
+		return refused
 	}
-	found, err := supervise.Check(ctx, *a.spec, a.log, nil)
-	errs := []error{a.problems(err)}
+	found, err := supervise.Check(ctx, *a.spec, a.log, func(source event.SourceID) *wire.Token { return tokens[source] })
+	errs := []error{refused, a.problems(err)}
 	for source, list := range found {
 		for _, p := range list {
 			errs = append(errs, a.sourceConfig(source).Problem(p.Path, config.Problem{

@@ -18,7 +18,7 @@ import (
 const codePluginSchema = "plugin_schema"
 
 // fits compares the plugin's config, and those of its sources, with the schemas
-// that the plugin gives for them.
+// that the plugin gives for them, and with what their consent needs.
 func (a *ask) fits(d *wire.Description) error {
 	name := string(a.spec.Name)
 	errs := make([]error, 0, 2+len(a.spec.Sources))
@@ -33,7 +33,11 @@ func (a *ask) fits(d *wire.Description) error {
 			fmt.Sprintf("sources of the plugin %s take no config", name),
 		}))
 	}
-	return config.Join(errs...)
+	if err := config.Join(errs...); err != nil {
+		return err
+	}
+	_, err := a.consentSettings(d)
+	return err
 }
 
 // listens compares listen: with what the plugin does. A socket of systemd's takes

@@ -49,6 +49,7 @@ func New(o Options) (*Host, error) {
 const (
 	stopPlugins     = 40 * time.Second // drains every stream first
 	stopConsole     = 5 * time.Second
+	stopConsents    = 35 * time.Second // what Salesforce is asked must not be lost
 	stopIntake      = 10 * time.Second
 	stopDeliver     = 15 * time.Second
 	stopQuarantine  = 10 * time.Second
@@ -106,6 +107,7 @@ type running struct {
 	loops      []*deliver.Loop
 	intake     *intake
 	supervisor *supervise.Supervisor
+	consents
 }
 
 // open starts the parts, from the journal up to the plugins.
@@ -134,6 +136,9 @@ func (h *Host) open(ctx context.Context, s *stack, dir string) (*running, error)
 		r.intake.add(&lane{source: source.id, gate: source.judge, limiter: source.limiter, blocked: r.blocked(source.id)})
 	}
 	s.onStop("intake", stopIntake, r.intake.drain)
+	r.keeper = openKeeper(dir, h.Log)
+	r.intake.consents = r.keeper
+	s.onStop("consents", stopConsents, r.keeper.Close)
 	return r, r.startPlugins(ctx, s, dir)
 }
 

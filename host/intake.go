@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wellhead-io/wellhead/host/internal/consent"
 	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/host/internal/gate"
 	"github.com/wellhead-io/wellhead/host/internal/journal"
@@ -35,7 +36,8 @@ type intake struct {
 	journal     appender
 	quarantine  refuser
 	checkpoints *checkpoints
-	batches     sync.WaitGroup // batches without a verdict
+	consents    *consent.Keeper // nil: no source has any
+	batches     sync.WaitGroup  // batches without a verdict
 }
 
 // appender is what the intake needs of the journal.

@@ -45,7 +45,9 @@ func (r *running) problems(s *snapshot) []console.Problem {
 			continue // so are its sources, and why is said
 		}
 		for j := range p.Sources {
-			out = append(out, sourceProblems(&p.Sources[j], p.Listen != "")...)
+			st := &p.Sources[j]
+			out = append(out, consentProblems(st, r.noToken(st.Source))...)
+			out = append(out, sourceProblems(st, p.Listen != "")...)
 		}
 	}
 	for i := range s.loops {
@@ -91,8 +93,7 @@ func sourceProblems(st *supervise.SourceStatus, listens bool) []console.Problem 
 	where := "source " + string(st.Source)
 	var out []console.Problem
 	switch {
-	case st.State == supervise.NeedsConsent:
-		out = append(out, console.Problem{Code: codeNeedsConsent, Where: where, What: "it waits for a person to grant access"})
+	case st.State == supervise.NeedsConsent: // consentProblems says why
 	case st.State == supervise.BackingOff && st.Error != nil:
 		out = append(out, console.Problem{Code: st.Error.Code, Where: where, What: st.Error.Message, Hint: st.Error.Hint, Unready: unready})
 	case st.State != supervise.Running:

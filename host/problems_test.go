@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wellhead-io/wellhead/host/internal/consent"
 	"github.com/wellhead-io/wellhead/host/internal/console"
 	"github.com/wellhead-io/wellhead/host/internal/deliver"
 	"github.com/wellhead-io/wellhead/host/internal/event"
@@ -30,7 +31,9 @@ func TestOnlyWhatTurnsEventsAwayMakesTheHostUnready(t *testing.T) {
 		"a poll source fails":        {sourceProblems(&supervise.SourceStatus{State: supervise.BackingOff, Error: failed}, false), "source_failed"},
 		"a poll source starts again": {sourceProblems(&supervise.SourceStatus{State: supervise.Starting, Error: failed}, false), "source_starting"},
 		"a poll source starts":       {sourceProblems(&supervise.SourceStatus{State: supervise.Starting}, false), "!source_starting"},
-		"a source waits for consent": {sourceProblems(&supervise.SourceStatus{State: supervise.NeedsConsent}, false), "needs_consent"},
+		"a source waits for consent": {consentProblems(&supervise.SourceStatus{State: supervise.NeedsConsent}, nil), "needs_consent"},
+		"a consent is refused":       {consentProblems(&supervise.SourceStatus{State: supervise.Running}, &consent.Error{Code: "consent_expired", Final: true}), "needs_consent"},
+		"a token cannot be had now":  {consentProblems(&supervise.SourceStatus{State: supervise.Running}, &consent.Error{Code: "login_rate"}), "login_rate"},
 		"a source complains": {sourceProblems(&supervise.SourceStatus{
 			State: supervise.Running, Problems: []supervise.Problem{{Code: "slow"}, {Code: "quota"}},
 		}, true), "slow quota"},
@@ -81,6 +84,10 @@ func TestProblemsSayWhereWhatAndWhatToDo(t *testing.T) {
 				{Code: "login", Path: "/password", Message: "it is refused", Fix: "ask for another"},
 			}}, true),
 			"source crm: /password: it is refused; ask for another [login]",
+		},
+		{
+			consentProblems(&supervise.SourceStatus{Source: "crm", State: supervise.NeedsConsent}, &consent.Error{Code: "consent_expired", Message: "it is revoked", Hint: "consent anew", Final: true}),
+			"source crm: it waits for a person to grant access: it is revoked [consent_expired]; consent anew [needs_consent]",
 		},
 	} {
 		if len(c.problems) != 1 || c.problems[0].Error() != c.want {

@@ -52,6 +52,8 @@ type cli struct {
 	Send       sendCommand     `cmd:"" help:"hand the events of a file to a source of the running host"`
 	Tail       tailCommand     `cmd:"" help:"show events as they are accepted or refused"`
 	Quarantine quarantineGroup `cmd:"" help:"look at refused events"`
+	Connect    connectCommand  `cmd:"" help:"let a person grant a source access to their Salesforce org"`
+	Consent    consentGroup    `cmd:"" help:"look at what people granted to sources, or revoke it"`
 	Validate   validateCommand `cmd:"" help:"check the events of a file against the common schema and a tracking plan, without a host"`
 	Plugin     pluginGroup     `cmd:"" help:"look at the configured plugins"`
 	Keys       keysGroup       `cmd:"" help:"make API keys"`

@@ -51,6 +51,7 @@ var law = map[string]room{
 	"host/internal/route":                {imports: leaves},
 	"host/internal/deliver":              {imports: leaves, tests: []string{"host/internal/destination/file"}},
 	"host/internal/supervise":            {imports: slices.Concat(leaves, []string{"sdk/wire"})},
+	"host/internal/consent":              {imports: leaves},
 	"host/internal/console":              {imports: leaves},
 	"host/internal/arch":                 {},
 

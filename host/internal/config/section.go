@@ -31,6 +31,20 @@ func (s Section) String() string { return "section " + s.at.path }
 // Format writes String for every verb.
 func (s Section) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
+// Without returns the section without one of its keys.
+func (s Section) Without(key string) Section {
+	if s.IsZero() {
+		return s
+	}
+	left := &yaml.Node{Kind: yaml.MappingNode, Tag: tagMap, Line: s.at.node.Line, Column: s.at.node.Column}
+	for m := range s.at.members() {
+		if m.key.Value != key {
+			left.Content = append(left.Content, m.key, m.node)
+		}
+	}
+	return Section{doc: s.doc, at: value{node: left, key: s.at.key, path: s.at.path, also: s.at.also}}
+}
+
 // Decode sets *v, a struct, from the section, as strictly as the rest of the
 // config: unknown keys, wrong types and values, all at once, as [Problems].
 // Keys are the fields with a yaml tag. If v has a Default method it is called

@@ -42,6 +42,7 @@ func adminHandler(h Host, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /tail", a.tail)
 	mux.HandleFunc("GET /quarantine", a.quarantine)
 	mux.HandleFunc("GET /quarantine/{id...}", a.entry)
+	a.consentRoutes(mux)
 	return mux
 }
 

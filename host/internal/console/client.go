@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -128,6 +129,16 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, to any) err
 		path += "?" + q.Encode()
 	}
 	res, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	return decode(res.Body, to)
+}
+
+// post sends a form.
+func (c *Client) post(ctx context.Context, path string, form url.Values, to any) error {
+	res, err := c.do(ctx, http.MethodPost, path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}

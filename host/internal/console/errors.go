@@ -12,7 +12,8 @@ import (
 )
 
 // Codes of the admin API's errors. They are stable. Besides, a Send has the
-// reasons for which nothing is stored, as the wire protocol names them.
+// reasons for which nothing is stored, as the wire protocol names them, and a
+// consent the codes of what stands against it.
 const (
 	CodeBadRequest         = "bad_request"
 	CodeUnknownSource      = "unknown_source"
@@ -48,11 +49,13 @@ func (e *Error) status() int {
 		return http.StatusNotFound
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case CodeInternal:
+		return http.StatusInternalServerError
 	}
 	if e.RetryAfter > 0 {
 		return http.StatusServiceUnavailable
 	}
-	return http.StatusInternalServerError
+	return http.StatusConflict
 }
 
 // answerError tells a client why it gets nothing.

@@ -17,9 +17,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// unasked panics where a test does not say what is answered.
+type unasked struct{ console.Host }
+
 // fake is a host that answers as it is told.
 type fake struct {
-	console.Host // panics where a test does not say
+	unasked
+	consents
 
 	mu     sync.Mutex
 	status console.Status

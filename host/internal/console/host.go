@@ -11,6 +11,8 @@ import (
 // Host is what the console asks a running host. Its methods are called from many
 // goroutines. An error that is no *Error is told as CodeInternal.
 type Host interface {
+	Consents
+	Callbacks
 	Status() Status
 	// Send hands events to a source as if its plugin had. The error is an *Error:
 	// CodeUnknownSource, or a reason for which nothing was stored.

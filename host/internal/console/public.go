@@ -1,6 +1,7 @@
 package console
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -9,12 +10,13 @@ import (
 )
 
 // publicHandler answers on the listener.
-func publicHandler(h Host) http.Handler {
+func publicHandler(h Host, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { answerText(w, contents) })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerText(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerReady(w, h.Status()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(h), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET "+CallbackPath, callback(h, log))
 	return guard(mux)
 }
 

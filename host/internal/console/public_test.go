@@ -69,14 +69,15 @@ func TestReadyTellsWhyNot(t *testing.T) {
 }
 
 func TestOnlyPublicPathsAnswer(t *testing.T) {
-	r := start(t, &fake{status: everything()}, shortDir(t))
+	r := start(t, &fake{status: everything(), consents: consents{err: &console.Error{Code: "consent_state", Message: "no"}}}, shortDir(t))
 	for _, c := range []struct {
 		method, path string
 		status       int
 	}{
 		{"GET", "/healthz", 200}, {"HEAD", "/healthz", 200}, {"POST", "/healthz", 405}, {"GET", "/metrics", 200},
 		{"GET", "/", 200}, {"POST", "/", 405}, {"GET", "/status", 404}, {"POST", "/send/website", 404}, {"GET", "/tail", 404},
-		{"GET", "/quarantine", 404}, {"GET", "/healthz/", 404}, {"GET", "/debug/pprof/", 404},
+		{"GET", "/oauth/callback", 400}, {"HEAD", "/oauth/callback", 405}, {"POST", "/oauth/callback", 405}, {"GET", "/oauth", 404},
+		{"GET", "/quarantine", 404}, {"GET", "/healthz/", 404}, {"GET", "/debug/pprof/", 404}, {"GET", "/consent/crm", 404}, {"POST", "/consent/crm/token", 404},
 	} {
 		if got := r.ask(t, c.method, c.path, nil); got.status != c.status {
 			t.Errorf("%s %s: %d, want %d", c.method, c.path, got.status, c.status)

@@ -78,7 +78,7 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 			ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: complaints,
 		}},
 		public: endpoint{public, &http.Server{
-			Handler:           publicHandler(o.Host),
+			Handler:           publicHandler(o.Host, o.Log),
 			ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 			ReadTimeout: publicTimeout, WriteTimeout: publicTimeout,
 			MaxHeaderBytes: maxHeader, ErrorLog: complaints,

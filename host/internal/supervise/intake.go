@@ -64,3 +64,11 @@ type Tokens interface {
 	// TokenRejected tells that the service refused this access token.
 	TokenRejected(ctx context.Context, accessToken string)
 }
+
+// Consents is what an Intake may have besides. Where it has it, a source of a
+// plugin that needs consent gets a stream only while there is one.
+type Consents interface {
+	// Consented reports whether a source has a consent that is not known to be
+	// refused, and returns a channel that is closed when that changes.
+	Consented(source event.SourceID) (bool, <-chan struct{})
+}

@@ -80,11 +80,11 @@ func Describe(ctx context.Context, spec Spec, log *slog.Logger) (*wire.Descripti
 func Check(ctx context.Context, spec Spec, log *slog.Logger, token func(event.SourceID) *wire.Token,
 ) (map[event.SourceID][]Problem, error) {
 	found := map[event.SourceID][]Problem{}
-	err := Visit(ctx, spec, log, func(ctx context.Context, _ *wire.Description, rpc wire.SourceClient) error {
+	err := Visit(ctx, spec, log, func(ctx context.Context, d *wire.Description, rpc wire.SourceClient) error {
 		var faults []error
 		for i := range spec.Sources {
 			source := &spec.Sources[i]
-			request := &wire.CheckRequest{Source: spec.sourceConfig(source)}
+			request := &wire.CheckRequest{Source: spec.sourceConfig(source, d)}
 			if token != nil {
 				t := token(source.ID)
 				request.AccessToken, request.InstanceUrl = t.GetAccessToken(), t.GetInstanceUrl()

@@ -41,6 +41,9 @@ func newSource(t *tenure, spec *SourceSpec, silence time.Duration) *source {
 func (s *source) run(ctx context.Context) error {
 	var silent time.Time // the last silence; zero: none
 	for {
+		if !s.awaitConsent(ctx) {
+			return nil
+		}
 		began := time.Now()
 		err := s.stream(ctx)
 		if ctx.Err() != nil || errors.Is(err, errDrained) || s.processEnds(ctx, err) {
@@ -64,9 +67,42 @@ func (s *source) run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		s.update(func(st *SourceStatus) {
-			st.State, st.RetryAt = Starting, time.Time{}
+			if st.State != NeedsConsent {
+				st.State = Starting
+			}
+			st.RetryAt = time.Time{}
 			st.Restarts++
 		})
+	}
+}
+
+// awaitConsent waits while a source that needs consent has none. It returns false
+// where the source is to end instead.
+func (s *source) awaitConsent(ctx context.Context) bool {
+	consents, known := s.tenure.entry.supervisor.options.Intake.(Consents)
+	if !known || s.tenure.description.GetConsent() == "" {
+		return true
+	}
+	for {
+		ok, changed := consents.Consented(s.spec.ID)
+		if ok {
+			s.update(func(st *SourceStatus) {
+				if st.State == NeedsConsent {
+					st.State = Starting
+				}
+			})
+			return true
+		}
+		s.setRunning(false)
+		s.update(func(st *SourceStatus) { st.State = NeedsConsent })
+		s.log.Warn("source waits for a person to grant access", "hint", "run: wellhead connect "+string(s.spec.ID))
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.tenure.draining:
+			return false
+		case <-changed:
+		}
 	}
 }
 
@@ -139,7 +175,7 @@ func (s *source) start(session Session) *wire.Start {
 		limits.Syncs = wire.MaxSyncs
 	}
 	return &wire.Start{
-		Source:     spec.sourceConfig(s.spec),
+		Source:     spec.sourceConfig(s.spec, s.tenure.description),
 		Checkpoint: session.Checkpoint(),
 		Limits:     limits,
 		Generation: s.tenure.generation,

@@ -40,7 +40,10 @@ type TLSFiles struct {
 type SourceSpec struct {
 	ID     event.SourceID
 	Config []byte // as JSON; empty: none
-	Keys   []string
+	// WithoutAuth is Config without its auth. A plugin that needs consent gets it
+	// instead: what proves who asks for consent is the host's alone.
+	WithoutAuth []byte
+	Keys        []string
 }
 
 // Limits bound what a source may hand over.
@@ -76,9 +79,14 @@ func (l Limits) wire() *wire.Limits {
 	}
 }
 
-func (s *Spec) sourceConfig(source *SourceSpec) *wire.SourceConfig {
+// sourceConfig is what a plugin that describes itself as d gets for a source.
+func (s *Spec) sourceConfig(source *SourceSpec, d *wire.Description) *wire.SourceConfig {
+	config := source.Config
+	if d.GetConsent() != "" {
+		config = source.WithoutAuth
+	}
 	return &wire.SourceConfig{
-		Source: string(source.ID), Config: source.Config, Plugin: s.Config, Keys: source.Keys,
+		Source: string(source.ID), Config: config, Plugin: s.Config, Keys: source.Keys,
 	}
 }
 
