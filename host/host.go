@@ -75,6 +75,7 @@ func (h *Host) Run(ctx context.Context) (err error) {
 		return err
 	}
 	h.lookAtMode(dir)
+	limitMemory(h.Config)
 	s := newStack(h.Log)
 	s.onStop("lock", time.Second, func(context.Context) error { return lock.Unlock() })
 	defer func() {

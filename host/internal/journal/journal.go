@@ -48,7 +48,7 @@ const (
 	maxPayload = maxUnit + 1<<20
 
 	defaultQueue = 32 << 20
-	defaultTail  = 16 << 20
+	defaultTail  = 8 << 20
 )
 
 // Options say how a journal works. The zero value of a field is its default.
