@@ -203,7 +203,7 @@ func journalled(t *testing.T, dir string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.Close()
+	defer func() { _ = j.Close() }()
 	var ids []string
 	for seq, last := j.Extent().First, j.Extent().Last; seq <= last; seq++ {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

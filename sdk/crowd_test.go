@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -22,7 +23,7 @@ func crowded(t *testing.T, handler http.HandlerFunc) (addr string) {
 	go func() { served <- srv.Serve(c) }()
 	t.Cleanup(func() {
 		_ = srv.Close()
-		<-served
+		_ = <-served
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for c.open > 0 { // the server tells of each when it has noticed
@@ -51,27 +52,28 @@ func dial(t *testing.T, addr string) client {
 	return client{conn, bufio.NewReader(conn)}
 }
 
-func (c client) get() (*http.Response, error) {
+func (c client) get() error {
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		return nil, err
+		return err
 	}
 	res, err := http.ReadResponse(c.in, nil)
-	if err == nil {
-		_, err = io.Copy(io.Discard, res.Body)
+	if err != nil {
+		return err
 	}
-	return res, err
+	_, err = io.Copy(io.Discard, res.Body)
+	return errors.Join(err, res.Body.Close())
 }
 
 func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 	addr := crowded(t, func(http.ResponseWriter, *http.Request) {})
 	first, second := dial(t, addr), dial(t, addr)
 	for _, c := range []client{first, second} {
-		if _, err := c.get(); err != nil {
+		if err := c.get(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 20 {
-		if _, err := dial(t, addr).get(); err != nil {
+		if err := dial(t, addr).get(); err != nil {
 			t.Fatalf("beside two idle connections: %v", err)
 		}
 	}
@@ -92,11 +94,11 @@ func TestConnectionsWithARequestAreNotClosedForOthers(t *testing.T) {
 	got := make(chan error, 3)
 	for range 2 {
 		c := dial(t, addr)
-		go func() { _, err := c.get(); got <- err }()
+		go func() { got <- c.get() }()
 		<-entered
 	}
 	third := dial(t, addr) // in the backlog
-	go func() { _, err := third.get(); got <- err }()
+	go func() { got <- third.get() }()
 	select {
 	case <-entered:
 		t.Fatal("the third was served beyond the bound")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/wellhead-io/wellhead/sdk"
 	"github.com/wellhead-io/wellhead/sdk/wire"
@@ -136,13 +135,4 @@ func loopback(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	return l
-}
-
-func within(t *testing.T, what string, c <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(10 * time.Second):
-		t.Fatalf("%s: not within 10 s", what)
-	}
 }

@@ -76,7 +76,7 @@ func (h *httpSource) Listen(ctx context.Context, l net.Listener, sources *Source
 		<-done
 	}
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it was asked to end
 	}
 	return err
 }

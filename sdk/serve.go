@@ -79,7 +79,7 @@ func (s *server) listen(ctx context.Context) {
 	if !ok || s.gate == nil {
 		return
 	}
-	defer s.gate.Close()
+	defer func() { _ = s.gate.Close() }()
 	select {
 	case <-s.sources.serving:
 	case <-ctx.Done():
@@ -89,7 +89,7 @@ func (s *server) listen(ctx context.Context) {
 		// Without its listener the process does no work. The host starts
 		// another and shows the line below.
 		s.log.Error("listener ended", "err", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:gocritic // the process's end closes the gate
 	}
 }
 

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -130,8 +131,8 @@ func (s *Stream) Store(ctx context.Context, b Batch) (Verdict, error) {
 	}
 	for {
 		v, err := s.emit(ctx, m)
-		ns, again := err.(*NotStored)
-		if !again {
+		var ns *NotStored
+		if !errors.As(err, &ns) {
 			return v, err
 		}
 		if err := s.wait(ctx, ns.RetryAfter); err != nil {

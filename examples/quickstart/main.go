@@ -43,8 +43,9 @@ func main() {
 	flag.StringVar(&q.shop, "shop", "127.0.0.1:8088", "the shop's address")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := q.run(ctx); err != nil {
+	err := q.run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
@@ -56,7 +57,7 @@ func (q *quickstart) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", q.shop)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", q.shop)
 	if err != nil {
 		return fmt.Errorf("the shop's address is taken: %w: end the other quickstart, or run bin/quickstart -shop 127.0.0.1:PORT", err)
 	}
@@ -83,7 +84,7 @@ func (q *quickstart) run(ctx context.Context) error {
 			return err
 		}
 		srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-		defer srv.Close()
+		defer func() { _ = srv.Close() }()
 		go func() { _ = srv.Serve(l) }()
 		q.greet(at)
 	}

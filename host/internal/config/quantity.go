@@ -126,7 +126,7 @@ func ParseSize(s string) (Size, error) {
 		return Size(n) * u.bytes, nil
 	}
 	switch letter := strings.ToUpper(unit[:1]); {
-	case strings.Contains("KMGT", letter):
+	case strings.ContainsAny(letter, "KMGT"):
 		return 0, notA(s, "a size", fmt.Sprintf("write %s%sB (of 1000) or %s%siB (of 1024)", number, letter, number, letter))
 	case letter == "B":
 		return 0, notA(s, "a size", "write "+number+" for bytes")

@@ -26,7 +26,7 @@ type settings struct {
 	Port    uint16                   `yaml:"port"`
 	Nested  map[string]rotate        `yaml:"nested"`
 	More    config.Section           `yaml:"more"`
-	unread  string
+	unread  string                   //nolint:unused // a field without a name in the config
 }
 
 type common struct {

@@ -252,12 +252,12 @@ func (p *planter) mapping(v value, depth int) *yaml.Node {
 		first, twice := lines[m.key.Value]
 		switch {
 		case m.key.Kind != yaml.ScalarNode:
-			p.fail(value{node: m.key, path: v.path}, Problem{Code: CodeYAML, What: "a key must be plain text"})
+			_ = p.fail(value{node: m.key, path: v.path}, Problem{Code: CodeYAML, What: "a key must be plain text"})
 		case m.key.Tag == tagMerge:
 			m.path = v.path
 			merges = append(merges, m)
 		case twice:
-			p.fail(value{node: m.key, path: m.path}, Problem{Code: CodeDuplicateKey,
+			_ = p.fail(value{node: m.key, path: m.path}, Problem{Code: CodeDuplicateKey,
 				What: fmt.Sprintf("given twice, first in line %d", first), Hint: "remove one"})
 		default:
 			lines[m.key.Value] = m.key.Line
@@ -286,7 +286,7 @@ func (p *planter) merged(m value, depth int) []*yaml.Node {
 	}
 	for _, n := range all {
 		if n.Kind != yaml.MappingNode {
-			p.fail(m, Problem{Code: CodeYAML, What: "a merge key takes a mapping, or a list of mappings"})
+			_ = p.fail(m, Problem{Code: CodeYAML, What: "a merge key takes a mapping, or a list of mappings"})
 			return nil
 		}
 	}

@@ -42,7 +42,7 @@ func listenAdmin(ctx context.Context, dir string) (net.Listener, error) {
 	}
 	// It gets its name when it has its mode, so nobody else ever connects.
 	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
-		l.Close()
+		_ = l.Close()
 		return nil, fmt.Errorf("admin socket: %w", err)
 	}
 	return l, nil

@@ -45,7 +45,8 @@ func (p *parser) end() error {
 }
 
 func (p *parser) explain(err error) error {
-	if e, ok := err.(*Error); ok {
+	var e *Error
+	if errors.As(err, &e) {
 		return e
 	}
 	if len(bytes.TrimSpace(p.body.raw)) == 0 {
