@@ -70,8 +70,9 @@ var law = map[string]room{
 	"plugins/salesforce/simulator":          {imports: []string{"plugins/salesforce/simulator/"}},
 	"plugins/salesforce/simulator/org":      {imports: []string{"plugins/salesforce/simulator/", "plugins/salesforce/eventbus"}},
 	"plugins/salesforce/simulator/org/soql": {},
-	"plugins/salesforce/client":             {imports: []string{"sdk"}, tests: []string{"plugins/salesforce/simulator/org"}},
-	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}, tests: []string{"plugins/salesforce/simulator/org"}},
+	"plugins/salesforce/client":             {imports: []string{"sdk"}},
+	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}},
+	"plugins/salesforce/sync":               {imports: []string{"sdk", "plugins/salesforce/client", "plugins/salesforce/object"}, tests: []string{"plugins/salesforce/simulator/org"}},
 }
 
 // doors says which rooms may import a third-party module, tests included.

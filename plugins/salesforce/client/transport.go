@@ -221,7 +221,7 @@ func (c *Client) stream(ctx context.Context, path string) (*http.Response, error
 		cancel()
 		return nil, withoutURL(err)
 	}
-	idle.Reset(idleTime)
+	idle.Stop() // the time until it is read is the reader's
 	resp.Body = &idleBody{ReadCloser: resp.Body, idle: idle, cancel: cancel}
 	return resp, nil
 }

@@ -221,12 +221,28 @@ func (m *Mapper) NeedsMaster(r *Record) string {
 	return string(r.Values[m.master])
 }
 
-// UserColumn is the field whose value is the userId; empty: none.
-func (m *Mapper) UserColumn() string {
+// User returns the userId of a record, "" where it has none.
+func (m *Mapper) User(r *Record) string {
 	if m.user < 0 {
 		return ""
 	}
-	return m.columns[m.user]
+	return string(r.Values[m.user])
+}
+
+// Digest is the same for two mappers that make the same of a record.
+func (m *Mapper) Digest() string {
+	h := sha256.New()
+	for _, o := range m.outputs {
+		fmt.Fprintf(h, "%s%d %v\n", o.name, o.kind, o.parts)
+	}
+	fmt.Fprint(h, m.columns)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// Calculated reports whether formulas are among what a record becomes: they
+// change without the record being changed.
+func (m *Mapper) Calculated() bool {
+	return slices.ContainsFunc(m.columns, func(c string) bool { return m.object.Field(c).Calculated })
 }
 
 // Append appends the events that a record becomes.
