@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/wellhead-io/wellhead/sdk/wire"
 )
@@ -94,6 +98,9 @@ func (f *fake) Describe(context.Context, *wire.DescribeRequest) (*wire.Descripti
 		d.Listens = true
 	case "plain":
 		d.PluginSchema, d.ConfigSchema = nil, nil
+	case "salesforce":
+		d.Consent = "salesforce"
+		d.ConfigSchema = []byte(`{"type": "object", "properties": {"login_url": {}, "auth": {"type": "object"}, "interval": {}}, "additionalProperties": false}`)
 	case "bad schema":
 		d.ConfigSchema = []byte(`{"type": "objekt"}`)
 	}
@@ -101,9 +108,15 @@ func (f *fake) Describe(context.Context, *wire.DescribeRequest) (*wire.Descripti
 }
 
 func (f *fake) Check(_ context.Context, r *wire.CheckRequest) (*wire.CheckResponse, error) {
-	var c struct{ Password string }
+	var c struct {
+		Password string
+		Auth     json.RawMessage
+	}
 	if err := json.Unmarshal(r.GetSource().GetConfig(), &c); err != nil {
 		return nil, err
+	}
+	if f.mode == "salesforce" && (c.Auth != nil || r.GetAccessToken() == "" || r.GetInstanceUrl() == "") {
+		return nil, errors.New("it has the host's secrets, or no token")
 	}
 	if c.Password != "wrong" {
 		return &wire.CheckResponse{}, nil
@@ -118,7 +131,8 @@ func (f *fake) Serve(context.Context, *wire.ServeRequest) (*wire.ServeResponse, 
 }
 
 func (f *fake) Run(s wire.Source_RunServer) error {
-	if _, err := s.Recv(); err != nil {
+	start, err := s.Recv()
+	if err != nil {
 		return err
 	}
 	say := func(m *wire.FromSource) error { return s.Send(m) }
@@ -133,6 +147,11 @@ func (f *fake) Run(s wire.Source_RunServer) error {
 		if err := say(batch(7)); err != nil {
 			return err
 		}
+	case "salesforce":
+		if strings.Contains(string(start.GetStart().GetSource().GetConfig()), "auth") {
+			return errors.New("it has the host's secrets")
+		}
+		return useTokens(s)
 	case "sick":
 		health := &wire.Health{Problems: []*wire.Problem{{Code: "slow", Message: "the database is slow", Fix: "add an index"}}}
 		if err := say(&wire.FromSource{Message: &wire.FromSource_Health{Health: health}}); err != nil {
@@ -152,6 +171,60 @@ func (f *fake) Run(s wire.Source_RunServer) error {
 			return say(&wire.FromSource{Message: &wire.FromSource_Drained{Drained: &wire.Drained{}}})
 		}
 	}
+}
+
+// useTokens tells in its health what the API says of the token that it gets, and
+// rejects each that is refused, until there is none.
+func useTokens(s wire.Source_RunServer) error {
+	for {
+		if err := s.Send(&wire.FromSource{Message: &wire.FromSource_TokenRequest{TokenRequest: &wire.TokenRequest{}}}); err != nil {
+			return err
+		}
+		m, err := s.Recv()
+		if err != nil {
+			return err
+		}
+		t := m.GetToken()
+		switch {
+		case m.GetDrain() != nil:
+			return s.Send(&wire.FromSource{Message: &wire.FromSource_Drained{Drained: &wire.Drained{}}})
+		case t.GetError() == wire.NeedsConsent:
+			return errors.New("needs consent")
+		}
+		said := t.GetError()
+		if said == "" {
+			if said, err = askAPI(s.Context(), t); err != nil {
+				return err
+			}
+			if said != "200 OK" {
+				if err := s.Send(&wire.FromSource{Message: &wire.FromSource_TokenRejected{TokenRejected: &wire.TokenRejected{AccessToken: t.GetAccessToken()}}}); err != nil {
+					return err
+				}
+			}
+		}
+		health := &wire.Health{Problems: []*wire.Problem{{Code: "api", Message: "the API says " + said}}}
+		if err := s.Send(&wire.FromSource{Message: &wire.FromSource_Health{Health: health}}); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond): // as a source that polls
+		case <-s.Context().Done():
+			return s.Context().Err()
+		}
+	}
+}
+
+func askAPI(ctx context.Context, t *wire.Token) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.GetInstanceUrl()+"/services/data/v60.0/limits", http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Authorization", "Bearer "+t.GetAccessToken())
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	return res.Status, res.Body.Close()
 }
 
 // flood hands over batches as fast as it can and waits for nothing.

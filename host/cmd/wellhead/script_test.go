@@ -28,12 +28,18 @@ func TestMain(m *testing.M) {
 		"fakeplugin": fakePlugin,
 		"get":        get,
 		"code":       code,
+		"simulator":  simulator,
+		"org":        orgAdmin,
+		"xdg-open":   browse,
 	})
 }
 
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script")) }
+
+// scripts are those in a folder, and what they have.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -45,7 +51,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("FAKEPLUGIN", plugin)
 			// The race detector would sleep for a second at the end of each command.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
-			for _, name := range []string{"CONSOLE", "LISTEN"} {
+			for _, name := range []string{"CONSOLE", "LISTEN", "ORG"} {
 				addr, err := freeAddr()
 				if err != nil {
 					return err
@@ -61,7 +67,7 @@ func TestScripts(t *testing.T) {
 			return !signal.Ignored(syscall.SIGHUP), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until},
-	})
+	}
 }
 
 // until runs a command again and again until its output matches: until REGEXP

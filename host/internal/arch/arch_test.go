@@ -57,7 +57,7 @@ var law = map[string]room{
 
 	"host":              {imports: []string{"host/internal/", "sdk/wire", "schemas"}},
 	"host/bench":        {},
-	"host/cmd/wellhead": {imports: []string{"host", "host/internal/", "schemas"}, tests: []string{"sdk/wire"}},
+	"host/cmd/wellhead": {imports: []string{"host", "host/internal/", "schemas"}, tests: []string{"sdk/wire", "plugins/salesforce/simulator/org"}},
 
 	"examples/hello":      {imports: []string{"sdk"}},
 	"examples/quickstart": {imports: []string{"sdk"}},
