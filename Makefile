@@ -3,7 +3,8 @@
 GO      ?= go
 BIN     := bin
 BROWSER := plugins/javascript/dist/.installed
-CLIENTS := plugins/javascript/testdata/clients
+CLIENTS := plugins/javascript/testdata/clients plugins/salesforce/simulator/testdata/clients
+INSTALLED := $(CLIENTS:%=%/node_modules/.installed)
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-long lint bench proto clean tools
@@ -26,19 +27,19 @@ $(BROWSER): plugins/javascript/browser/package-lock.json
 	@touch $@
 
 # The vendors' clients that tests run, from npm by lock file.
-$(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund --prefix $(CLIENTS)
+$(INSTALLED): %/node_modules/.installed: %/package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund --prefix $*
 	@touch $@
 
 # Package host starts real processes, kills them and looks at the time that they
 # take: it has the machine to itself.
-test: build $(CLIENTS)/node_modules/.installed ## run every test, races included; installs what it needs on Debian
+test: build $(INSTALLED) ## run every test, races included; installs what it needs on Debian
 	./.ci/need test
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v '/wellhead/host$$')
 	$(GO) test -race -timeout 20m ./host
 
-test-long: build $(CLIENTS)/node_modules/.installed ## run the crash tests at their full counts (hours)
+test-long: build $(INSTALLED) ## run the crash tests at their full counts (hours)
 	./.ci/need test
 	WELLHEAD_LONG=1 $(GO) test -timeout 6h -count=1 ./host/...
 

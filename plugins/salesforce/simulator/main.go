@@ -65,11 +65,13 @@ func run(ctx context.Context, a addresses, options org.Options) error {
 	o := org.New(options)
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	services := []service{
-		{a.http, overHTTP(o, nil)},
-		{a.https, overHTTP(o, config)},
-		{a.pubsub, overGRPC(o)},
-		{a.pubsubTLS, overGRPC(o, grpc.Creds(credentials.NewTLS(config)))},
+		{"http", a.http, overHTTP(o, nil)},
+		{"https", a.https, overHTTP(o, config)},
+		{"Pub/Sub", a.pubsub, overGRPC(o)},
+		{"Pub/Sub over TLS", a.pubsubTLS, overGRPC(o, grpc.Creds(credentials.NewTLS(config)))},
 	}
+	fmt.Printf("Salesforce simulator: client id %s, secret %s, users %s and %s with any password but \"wrong\"\n",
+		org.DefaultClientID, org.DefaultClientSecret, org.AdminUsername, org.UserUsername)
 	g, ctx := errgroup.WithContext(ctx)
 	for _, s := range services {
 		if s.address == "" {
@@ -79,9 +81,10 @@ func run(ctx context.Context, a addresses, options org.Options) error {
 		if err != nil {
 			return fmt.Errorf("%w: is another simulator running? choose another address", err)
 		}
-		if s.address == a.http { // the name that the org calls itself by, over TLS too
+		if s.name == "http" { // what the org calls itself, over TLS too
 			o.SetBaseURL("http://" + l.Addr().String())
 		}
+		fmt.Printf("  %s at %s\n", s.name, l.Addr())
 		g.Go(func() error { return s.serve(ctx, l) })
 	}
 	g.Go(func() error {
@@ -89,15 +92,13 @@ func run(ctx context.Context, a addresses, options org.Options) error {
 		o.Close()
 		return nil
 	})
-	fmt.Printf("Salesforce simulator at http://%s, Pub/Sub at %s\n  client id %s, secret %s\n  users %s and %s, any password but \"wrong\"\n",
-		a.http, a.pubsub, org.DefaultClientID, org.DefaultClientSecret, org.AdminUsername, org.UserUsername)
 	return g.Wait()
 }
 
 // service is one listener and what serves it until ctx ends.
 type service struct {
-	address string
-	serve   func(ctx context.Context, l net.Listener) error
+	name, address string
+	serve         func(ctx context.Context, l net.Listener) error
 }
 
 // patience is how long an answer may take that is under way at the end.

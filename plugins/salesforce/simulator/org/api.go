@@ -2,8 +2,10 @@ package org
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -126,13 +128,29 @@ func (o *Org) serveData(w http.ResponseWriter, r *http.Request, path []string) {
 		fail(w, failure("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."))
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if r.Body, err = plainBody(w, r); err != nil {
+		fail(w, err)
+		return
+	}
 	version, err := readVersion(path[0])
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	o.route(&call{w, r, version, path[1:], s.user})
+}
+
+// plainBody is a request's body, without compression.
+func plainBody(w http.ResponseWriter, r *http.Request) (io.ReadCloser, error) {
+	body := http.MaxBytesReader(w, r.Body, maxBody)
+	if r.Header.Get("Content-Encoding") != "gzip" || r.Method == http.MethodGet || r.Method == http.MethodDelete {
+		return body, nil
+	}
+	z, err := gzip.NewReader(body)
+	if err != nil {
+		return nil, failure("JSON_PARSER_ERROR", "the body is not gzip: "+err.Error())
+	}
+	return http.MaxBytesReader(w, z, maxBody), nil
 }
 
 func (o *Org) limitInfo(s *session, used int64) string {

@@ -363,38 +363,31 @@ func (o *Org) earliestChange() int64 {
 	return o.lastChange
 }
 
-// replayMask lets a replay id not look like the number and the time that it is.
-var replayMask = [10]byte{0x5c, 0xa1, 0x07, 0xee, 0x3b, 0x90, 0x6d, 0xf2, 0x18, 0xc4}
+// A replay id is eight bytes, as Salesforce's are or begin: a number below 2^53,
+// for clients that keep it as a double. Its low bits are the minute from which
+// it is good for 72 hours, the others the place in the log.
+const minuteBits = 23
 
-// replayID is a position in the log, and the time from which it is good for 72
-// hours.
+var minuteZero = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func replayID(number int64, at time.Time) []byte {
-	var b [12]byte
-	binary.BigEndian.PutUint64(b[:], uint64(number))
-	binary.BigEndian.PutUint32(b[8:], uint32(at.Unix()))
-	out := b[2:]
-	for i := range out {
-		out[i] ^= replayMask[i]
-	}
-	return out
+	minute := max(0, min(int64(at.Sub(minuteZero)/time.Minute), 1<<minuteBits-1))
+	return binary.BigEndian.AppendUint64(nil, uint64(number<<minuteBits|minute))
 }
 
 // replay reads a replay id; ok is false where the events after it are not all
 // retained.
 func (o *Org) replay(id []byte) (number int64, ok bool) {
-	if len(id) != len(replayMask) {
+	if len(id) != 8 {
 		return 0, false
 	}
-	var b [12]byte
-	for i := range id {
-		b[i+2] = id[i] ^ replayMask[i]
-	}
-	number = int64(binary.BigEndian.Uint64(b[:]))
-	at := time.Unix(int64(binary.BigEndian.Uint32(b[8:])), 0)
+	v := int64(binary.BigEndian.Uint64(id))
+	number = v >> minuteBits
+	at := minuteZero.Add(time.Duration(v&(1<<minuteBits-1)) * time.Minute)
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	switch {
-	case number > o.lastChange, o.Now().Sub(at) > retention:
+	case number < 0, number > o.lastChange, o.Now().Sub(at) > retention+time.Minute:
 		return 0, false
 	case len(o.changes) > 0 && number < o.changes[0].Number-1, len(o.changes) == 0 && number < o.lastChange:
 		return 0, false

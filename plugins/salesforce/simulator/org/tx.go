@@ -242,9 +242,10 @@ func (tx *Tx) commit() {
 	tx.org.record(changes)
 }
 
+// sameUpdate is asked of updates to the same values: one event tells of both
+// where they changed the same fields.
 func sameUpdate(a, b *Change) bool {
-	return a.Type == "UPDATE" && b.Type == "UPDATE" && a.Object == b.Object && slices.Equal(a.Fields, b.Fields) && slices.Equal(a.Nulled, b.Nulled) &&
-		slices.EqualFunc(a.values, b.values, bytes.Equal)
+	return a.Type == "UPDATE" && b.Type == "UPDATE" && a.Object == b.Object && slices.Equal(a.Fields, b.Fields) && slices.Equal(a.Nulled, b.Nulled)
 }
 
 // apply makes one write visible; ok is false of what Change Data Capture does
