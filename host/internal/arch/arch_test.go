@@ -35,6 +35,8 @@ var law = map[string]room{
 	"sdk":      {imports: []string{"sdk/wire"}},
 	"sdk/wire": {},
 
+	"sdk/ingest": {imports: []string{"sdk"}},
+
 	"host/internal/event":       {},
 	"host/internal/config":      {tests: []string{"schemas"}},
 	"host/internal/schema":      {imports: []string{"schemas", "host/internal/event"}},
@@ -63,7 +65,7 @@ var law = map[string]room{
 	"examples/quickstart": {imports: []string{"sdk"}},
 
 	"plugins/javascript":           {imports: []string{"sdk", "plugins/javascript/"}, tests: []string{"sdk/wire"}},
-	"plugins/javascript/collector": {imports: []string{"sdk", "plugins/javascript/"}, tests: []string{"sdk/wire"}},
+	"plugins/javascript/collector": {imports: []string{"sdk", "sdk/ingest", "plugins/javascript/"}, tests: []string{"sdk/wire"}},
 	"plugins/javascript/payload":   {imports: []string{"sdk", "plugins/javascript/"}},
 
 	"plugins/salesforce/eventbus":           {},

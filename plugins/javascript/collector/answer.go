@@ -8,16 +8,8 @@ import (
 	"strings"
 
 	"github.com/wellhead-io/wellhead/sdk"
+	"github.com/wellhead-io/wellhead/sdk/ingest"
 )
-
-// problem is why a request as a whole is not taken. Nothing of it is stored,
-// or the client is asked to send all of it again.
-type problem struct {
-	status     int
-	code       string // stable
-	message    string // what is wrong and what to do
-	retryAfter int    // seconds; 0: none
-}
 
 // failure is the body of an answer that is no 200, in the forms that all
 // clients read: meta.errors (customerio-node), code and message (the Python
@@ -67,11 +59,9 @@ func (r refusal) String() string {
 }
 
 // writeProblem answers a request that is not taken.
-func writeProblem(w http.ResponseWriter, p *problem) {
-	if p.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
-	}
-	writeJSON(w, p.status, failure{Code: p.code, Message: p.message, Meta: meta{Errors: []string{p.message}}})
+func writeProblem(w http.ResponseWriter, p *ingest.Problem) {
+	p.SetRetryAfter(w.Header())
+	writeJSON(w, p.Status, failure{Code: p.Code, Message: p.Message, Meta: meta{Errors: []string{p.Message}}})
 }
 
 // writeTaken answers a request whose events are durable, or were dropped as

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wellhead-io/wellhead/plugins/javascript/payload"
 	"github.com/wellhead-io/wellhead/sdk"
+	"github.com/wellhead-io/wellhead/sdk/ingest"
 )
 
 const (
@@ -29,15 +30,15 @@ type endpoint struct {
 
 // collect takes one request of events and answers it.
 func (c *Collector) collect(w http.ResponseWriter, r *http.Request, to endpoint) {
-	q := &request{Collector: c, http: r, to: to, held: share{of: c.budget}}
-	defer q.held.release()
+	q := &request{Collector: c, http: r, to: to, held: c.budget.Share()}
+	defer q.held.Release()
 	refused, p := q.take(w)
 	if p == nil {
 		writeTaken(w, refused, r.Header.Get("X-Strict-Mode") == "1")
 		return
 	}
-	c.rejections.add(p, q.logger())
-	if p.retryAfter > 0 {
+	c.rejections.Add(p, q.logger())
+	if p.RetryAfter > 0 {
 		hideFromPage(w.Header(), r)
 	}
 	writeProblem(w, p)
@@ -48,7 +49,7 @@ type request struct {
 	*Collector
 	http   *http.Request
 	to     endpoint
-	held   share
+	held   *ingest.Share
 	stream Stream // nil: the key is not known yet
 }
 
@@ -60,7 +61,7 @@ func (q *request) logger() *slog.Logger {
 }
 
 // take stores the events, or says why it does not.
-func (q *request) take(w http.ResponseWriter) ([]refusal, *problem) {
+func (q *request) take(w http.ResponseWriter) ([]refusal, *ingest.Problem) {
 	// A wrong key in the header is found before the body takes any memory.
 	if key := headerKey(q.http); key != "" {
 		if p := q.authenticate(key); p != nil {
@@ -71,10 +72,10 @@ func (q *request) take(w http.ResponseWriter) ([]refusal, *problem) {
 	if q.to.typ != "" {
 		limit, setting, remedy = q.maxEvent, "max_event", "send less in the event"
 	}
-	raw, p := q.bodies.read(w, q.http, limit, &q.held)
+	raw, p := q.bodies.Read(w, q.http, limit, q.held)
 	if p != nil {
-		if p.status == http.StatusRequestEntityTooLarge {
-			p.message += ", the collector's " + setting + ": " + remedy
+		if p.Status == http.StatusRequestEntityTooLarge {
+			p.Message += ", the collector's " + setting + ": " + remedy
 		}
 		return nil, p
 	}
@@ -88,10 +89,10 @@ func (q *request) take(w http.ResponseWriter) ([]refusal, *problem) {
 	return q.emit(body)
 }
 
-func (q *request) authenticate(key string) *problem {
+func (q *request) authenticate(key string) *ingest.Problem {
 	if key == "" {
-		return &problem{status: http.StatusUnauthorized, code: "no_key",
-			message: "the request has no API key: send it as the user of HTTP Basic, or as writeKey in the body"}
+		return &ingest.Problem{Status: http.StatusUnauthorized, Code: "no_key",
+			Message: "the request has no API key: send it as the user of HTTP Basic, or as writeKey in the body"}
 	}
 	stream, err := q.find(key)
 	switch {
@@ -100,16 +101,15 @@ func (q *request) authenticate(key string) *problem {
 		q.compare(stream.Limits())
 		return nil
 	case errors.Is(err, sdk.ErrUnknownKey):
-		return &problem{status: http.StatusUnauthorized, code: "unknown_key",
-			message: "no source has this API key: look for it under sources in the config"}
+		return &ingest.Problem{Status: http.StatusUnauthorized, Code: "unknown_key",
+			Message: "no source has this API key: look for it under sources in the config"}
 	default:
-		return &problem{status: http.StatusServiceUnavailable, code: "not_running", retryAfter: 1,
-			message: "the key's source takes nothing now: come again"}
+		return ingest.NotRunning()
 	}
 }
 
 // split splits the body, and finds the key in it where the header named none.
-func (q *request) split(raw []byte) (*payload.Body, *problem) {
+func (q *request) split(raw []byte) (*payload.Body, *ingest.Problem) {
 	body, err := q.parse(raw)
 	if err != nil {
 		return nil, bodyFault(err)
@@ -132,38 +132,35 @@ func (q *request) parse(raw []byte) (*payload.Body, error) {
 }
 
 // bodyFault says what a fault of the body means to the client.
-func bodyFault(err error) *problem {
-	p := &problem{status: http.StatusBadRequest, code: payload.CodeNotJSON, message: err.Error()}
+func bodyFault(err error) *ingest.Problem {
+	p := &ingest.Problem{Status: http.StatusBadRequest, Code: payload.CodeNotJSON, Message: err.Error()}
 	var fault *payload.Error
 	if errors.As(err, &fault) {
-		p.code = fault.Code
+		p.Code = fault.Code
 	}
-	if p.code == payload.CodeTooManyEvents {
-		p.status = http.StatusRequestEntityTooLarge
+	if p.Code == payload.CodeTooManyEvents {
+		p.Status = http.StatusRequestEntityTooLarge
 	}
 	return p
 }
 
 // admit refuses what would take too much, and takes the memory for the rest.
-func (q *request) admit(body *payload.Body, size int) *problem {
+func (q *request) admit(body *payload.Body, size int) *ingest.Problem {
 	spread := size + body.Len()*body.Shared()
 	limits := q.stream.Limits()
 	if most := limits.EventBytes; q.to.typ != "" && most > 0 && size > most {
-		p := tooLarge(most)
-		p.message += ", the host's limits.event: send less in the event"
+		p := ingest.TooLarge(most)
+		p.Message += ", the host's limits.event: send less in the event"
 		return p
 	}
 	if most := limits.BatchBytes; most > 0 && size > most {
-		p := tooLarge(most)
-		p.message += ", the host's limits.request: send it in parts"
+		p := ingest.TooLarge(most)
+		p.Message += ", the host's limits.request: send it in parts"
 		return p
 	}
 	if spread > maxSpread*q.maxRequest {
-		return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large",
-			message: fmt.Sprintf("context and integrations of the batch, copied into each of its %d events, make %d bytes: send it in parts", body.Len(), spread)}
+		return &ingest.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+			Message: fmt.Sprintf("context and integrations of the batch, copied into each of its %d events, make %d bytes: send it in parts", body.Len(), spread)}
 	}
-	if err := q.held.hold(body.Len()*eventCost + min(spread, partBytes)); err != nil {
-		return bodyProblem(err, q.maxRequest)
-	}
-	return nil
+	return q.held.Hold(body.Len()*eventCost + min(spread, partBytes))
 }

@@ -9,7 +9,11 @@ import (
 	"sync"
 
 	"github.com/wellhead-io/wellhead/sdk"
+	"github.com/wellhead-io/wellhead/sdk/ingest"
 )
+
+// memoryBudget bounds the bytes that all requests in hand hold together.
+const memoryBudget = 64 << 20
 
 // Stream is what the collector needs of a running source. A *sdk.Stream is one.
 type Stream interface {
@@ -37,9 +41,9 @@ type Collector struct {
 	maxEvent   int
 	maxRequest int
 	proxies    proxies
-	bodies     bodies
-	budget     *budget
-	rejections rejections
+	bodies     ingest.Bodies
+	budget     *ingest.Budget
+	rejections ingest.Rejections
 	compared   sync.Once // with the host's limits
 	scripts    *scripts
 	log        *slog.Logger
@@ -56,7 +60,7 @@ func New(o Options) (*Collector, error) {
 		maxEvent:   int(o.Config.MaxEvent),
 		maxRequest: int(o.Config.MaxRequest),
 		proxies:    o.Config.TrustedProxies,
-		budget:     newBudget(memoryBudget),
+		budget:     ingest.NewBudget(memoryBudget),
 		scripts:    newScripts(o.Scripts),
 		log:        o.Log,
 		mux:        http.NewServeMux(),
@@ -84,8 +88,8 @@ func (c *Collector) route() {
 	c.handle(http.MethodGet, "/analytics-next/bundles/{file}", c.chunk(segment))
 	c.handle(http.MethodGet, "/v1/analytics-js/{file}", c.chunk(customerio))
 	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, &problem{status: http.StatusNotFound, code: "no_such_path",
-			message: "there is nothing at this path: events are posted to /v1/track, /v1/batch and the like"})
+		writeProblem(w, &ingest.Problem{Status: http.StatusNotFound, Code: "no_such_path",
+			Message: "there is nothing at this path: events are posted to /v1/track, /v1/batch and the like"})
 	})
 }
 
@@ -107,7 +111,7 @@ func (c *Collector) handle(method, path string, h http.HandlerFunc) {
 	c.mux.HandleFunc(method+" "+path, h)
 	c.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", method+", OPTIONS")
-		writeProblem(w, &problem{status: http.StatusMethodNotAllowed, code: "method", message: "use " + method + " here"})
+		writeProblem(w, &ingest.Problem{Status: http.StatusMethodNotAllowed, Code: "method", Message: "use " + method + " here"})
 	})
 }
 

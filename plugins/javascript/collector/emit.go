@@ -2,13 +2,12 @@ package collector
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/wellhead-io/wellhead/plugins/javascript/payload"
 	"github.com/wellhead-io/wellhead/sdk"
+	"github.com/wellhead-io/wellhead/sdk/ingest"
 )
 
 const (
@@ -22,7 +21,7 @@ const (
 
 // emit stores the events, part by part. Where a part is not stored the client
 // sends all of them again; those that were stored are known by their messageId.
-func (q *request) emit(body *payload.Body) ([]refusal, *problem) {
+func (q *request) emit(body *payload.Body) ([]refusal, *ingest.Problem) {
 	from := payload.Origin{
 		IP:     q.proxies.client(q.http),
 		Client: q.to.short || q.http.Header.Get("Origin") != "",
@@ -34,7 +33,7 @@ func (q *request) emit(body *payload.Body) ([]refusal, *problem) {
 		verdict, err := q.stream.Emit(ctx, part)
 		cancel()
 		if err != nil {
-			return nil, notStored(err)
+			return nil, ingest.NotStored(err)
 		}
 		for _, v := range verdict.Violations {
 			index := first + v.Index
@@ -78,28 +77,4 @@ func (q *request) part(body *payload.Body, first int, from payload.Origin) sdk.B
 		batch.Events = append(batch.Events, event)
 	}
 	return batch
-}
-
-// notStored says what an Emit that failed means to the client.
-func notStored(err error) *problem {
-	var ns *sdk.NotStored
-	var large *sdk.TooLarge
-	switch {
-	case errors.As(err, &ns):
-		p := &problem{status: http.StatusServiceUnavailable, code: string(ns.Reason),
-			message:    fmt.Sprintf("the events are not stored (%s): send them again", ns.Reason),
-			retryAfter: max(1, int((ns.RetryAfter+time.Second-1)/time.Second))}
-		if ns.Reason.Busy() {
-			p.status = http.StatusTooManyRequests
-		}
-		return p
-	case errors.As(err, &large):
-		return tooLarge(large.Allowed)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &problem{status: http.StatusServiceUnavailable, code: "no_verdict", retryAfter: 1,
-			message: "it is not known in time whether the events are stored: send them again"}
-	default:
-		return &problem{status: http.StatusServiceUnavailable, code: "not_running", retryAfter: 1,
-			message: "the key's source ended meanwhile: send the events again"}
-	}
 }

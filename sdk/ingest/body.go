@@ -1,9 +1,8 @@
-package collector
+package ingest
 
 import (
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,29 +20,31 @@ const (
 	gzipOverhead = 4 << 10
 )
 
-// bodies reads the bodies of requests.
-type bodies struct {
+// Bodies reads the bodies of requests. The zero Bodies is ready for use, by
+// several goroutines.
+type Bodies struct {
 	zippers sync.Pool // of *gzip.Reader
 }
 
-// read returns the body, decompressed, and charges it to held as it arrives.
-func (b *bodies) read(w http.ResponseWriter, r *http.Request, limit int, held *share) ([]byte, *problem) {
+// Read returns the body, decompressed, of at most limit bytes, and charges it
+// to held as it arrives.
+func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, limit int, held *Share) ([]byte, *Problem) {
 	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
 	case "", "identity":
 		if r.ContentLength > int64(limit) {
-			return nil, tooLarge(limit)
+			return nil, TooLarge(limit)
 		}
 		src := http.MaxBytesReader(w, r.Body, int64(limit)+1)
 		return readAll(src, limit, int(max(r.ContentLength, 0)), held)
 	case "gzip", "x-gzip":
 		return b.unzip(http.MaxBytesReader(w, r.Body, int64(limit)+gzipOverhead), limit, held)
 	default:
-		return nil, &problem{status: http.StatusUnsupportedMediaType, code: "content_encoding",
-			message: "Content-Encoding may be gzip or nothing"}
+		return nil, &Problem{Status: http.StatusUnsupportedMediaType, Code: "content_encoding",
+			Message: "Content-Encoding may be gzip or nothing"}
 	}
 }
 
-func (b *bodies) unzip(src io.Reader, limit int, held *share) ([]byte, *problem) {
+func (b *Bodies) unzip(src io.Reader, limit int, held *Share) ([]byte, *Problem) {
 	z, _ := b.zippers.Get().(*gzip.Reader)
 	if z == nil {
 		z = new(gzip.Reader)
@@ -57,17 +58,17 @@ func (b *bodies) unzip(src io.Reader, limit int, held *share) ([]byte, *problem)
 
 // readAll reads up to limit bytes. The buffer grows with what arrives, so that
 // a client holds no more memory than it has sent.
-func readAll(src io.Reader, limit, expected int, held *share) ([]byte, *problem) {
+func readAll(src io.Reader, limit, expected int, held *Share) ([]byte, *Problem) {
 	size := min(max(expected+1, 512), firstRead, limit+1)
-	if err := held.hold(size); err != nil {
-		return nil, bodyProblem(err, limit)
+	if p := held.Hold(size); p != nil {
+		return nil, p
 	}
 	buf := make([]byte, 0, size)
 	for {
 		n, err := src.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if len(buf) > limit {
-			return nil, tooLarge(limit)
+			return nil, TooLarge(limit)
 		}
 		if err == io.EOF {
 			return buf, nil
@@ -82,38 +83,28 @@ func readAll(src io.Reader, limit, expected int, held *share) ([]byte, *problem)
 		if expected > len(buf) && expected < grown {
 			grown = expected + 1
 		}
-		if err := held.hold(grown); err != nil {
-			return nil, bodyProblem(err, limit)
+		if p := held.Hold(grown); p != nil {
+			return nil, p
 		}
 		buf = append(make([]byte, 0, grown), buf...)
 	}
 }
 
-// tooLarge is the answer to a body, decompressed, of more than limit bytes.
-// Which setting the limit is and what the client can do the caller adds.
-func tooLarge(limit int) *problem {
-	return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large",
-		message: fmt.Sprintf("the request is larger than %d bytes", limit)}
-}
-
 // bodyProblem says what a failed read of a body means to the client.
-func bodyProblem(err error, limit int) *problem {
+func bodyProblem(err error, limit int) *Problem {
 	var big *http.MaxBytesError
 	var timeout net.Error
 	switch {
-	case errors.Is(err, errBusy):
-		return &problem{status: http.StatusServiceUnavailable, code: "busy", retryAfter: 1,
-			message: "too many requests are in hand: come again"}
 	case errors.As(err, &big):
-		return tooLarge(limit)
+		return TooLarge(limit)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return &problem{status: http.StatusRequestTimeout, code: "slow_body",
-			message: "the body took too long to arrive"}
+		return &Problem{Status: http.StatusRequestTimeout, Code: "slow_body",
+			Message: "the body took too long to arrive"}
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
-		return &problem{status: http.StatusBadRequest, code: "bad_gzip",
-			message: "Content-Encoding is gzip, but the body is not: " + err.Error()}
+		return &Problem{Status: http.StatusBadRequest, Code: "bad_gzip",
+			Message: "Content-Encoding is gzip, but the body is not: " + err.Error()}
 	default:
-		return &problem{status: http.StatusBadRequest, code: "bad_body",
-			message: "the body cannot be read to its end: " + err.Error()}
+		return &Problem{Status: http.StatusBadRequest, Code: "bad_body",
+			Message: "the body cannot be read to its end: " + err.Error()}
 	}
 }
