@@ -118,3 +118,35 @@ func TestADrainingPluginLeavesConnectionsToTheNextOne(t *testing.T) {
 		t.Errorf("answered %d", status)
 	}
 }
+
+func TestARequestThatNamesNoSourceIsForTheOnlyOne(t *testing.T) {
+	l := loopback(t)
+	found := make(chan error, 1)
+	h := startPlugin(t, sdk.Plugin{Source: sdk.HTTP(func(sources *sdk.Sources) (http.Handler, error) {
+		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			_, err := sources.Only()
+			found <- err
+		}), nil
+	})}, l)
+	h.run(startOf("web", "k"))
+	for _, c := range []struct {
+		names []string
+		want  error
+	}{
+		{[]string{"web"}, nil},
+		{[]string{"app"}, sdk.ErrNotRunning},
+		{[]string{"web", "app"}, sdk.ErrUnknownKey},
+	} {
+		serve := &wire.ServeRequest{}
+		for _, name := range c.names {
+			serve.Sources = append(serve.Sources, &wire.ServedSource{Source: name})
+		}
+		if _, err := h.Serve(t.Context(), serve); err != nil {
+			t.Fatal(err)
+		}
+		get(t, "http://"+l.Addr().String())
+		if err := <-found; !errors.Is(err, c.want) {
+			t.Errorf("sources %q: %v, want %v", c.names, err, c.want)
+		}
+	}
+}

@@ -72,6 +72,20 @@ func (s *Sources) ByName(name string) (*Stream, error) {
 	return s.running(name)
 }
 
+// Only returns the stream of the plugin's only source, for requests that name
+// none. Errors: ErrUnknownKey where there are several sources or none,
+// ErrNotRunning.
+func (s *Sources) Only() (*Stream, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if len(s.known) == 1 {
+		for name := range s.known {
+			return s.running(name)
+		}
+	}
+	return nil, ErrUnknownKey
+}
+
 // PluginConfig decodes the config that stands beside the plugin's path.
 func (s *Sources) PluginConfig(v any) error {
 	s.mu.RLock()
