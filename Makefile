@@ -18,6 +18,7 @@ run: build ## start the quickstart: a host, the collector and a shop page to cli
 build: tools $(BROWSER) ## build the host and its plugins into bin/
 	$(GO) build -o $(BIN)/wellhead ./host/cmd/wellhead
 	$(GO) build -o $(BIN)/plugins/javascript ./plugins/javascript
+	$(GO) build -o $(BIN)/plugins/journeys ./plugins/journeys
 	$(GO) build -o $(BIN)/plugins/hello ./examples/hello
 	$(GO) build -o $(BIN)/quickstart ./examples/quickstart
 

@@ -75,6 +75,10 @@ var law = map[string]room{
 	"plugins/salesforce/client":             {imports: []string{"sdk"}},
 	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}},
 	"plugins/salesforce/sync":               {imports: []string{"sdk", "plugins/salesforce/client", "plugins/salesforce/object"}, tests: []string{"plugins/salesforce/simulator/org"}},
+
+	"plugins/journeys":           {imports: []string{"sdk", "plugins/journeys/"}},
+	"plugins/journeys/forwarder": {imports: []string{"sdk", "sdk/ingest", "plugins/journeys/"}},
+	"plugins/journeys/translate": {imports: []string{"sdk", "plugins/journeys/"}},
 }
 
 // doors says which rooms may import a third-party module, tests included.
