@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 // operationCost is what an operation takes in bytes beyond its own: its place
 // in the split body, its events' and the answer that names it.
 const operationCost = 512
+
+// entityPath is where an operation could have been sent by itself.
+const entityPath = "/api/v2/entity"
 
 // batch takes the operations of a batch and answers which are not taken. All
 // that are good go into one Emit, so that there is one answer: where they are
@@ -28,9 +32,10 @@ func (q *request) batch() *problem {
 	if p := q.held.Hold(len(operations) * operationCost); p != nil {
 		return &problem{Problem: *p}
 	}
-	var b sdk.Batch
-	var of []int // the operation of each event
+	b := sdk.Batch{Events: make([]sdk.Event, 0, len(operations)), Groups: make([]sdk.Group, 0, len(operations))}
+	of := make([]int, 0, len(operations)) // the operation of each event
 	failed := map[int]failure{}
+	attachments := make([]byte, 0, len(operations)*attachmentSize(entityPath, 2)+attachmentSize("", len(body)))
 	for i, op := range operations {
 		events, err := op.Events()
 		if err != nil {
@@ -42,7 +47,9 @@ func (q *request) batch() *problem {
 		if len(events) == 0 {
 			continue
 		}
-		b.Groups = append(b.Groups, sdk.Group{First: len(b.Events), Count: len(events), Attachment: Attachment("POST", "/api/v2/entity", op)})
+		start := len(attachments)
+		attachments = appendAttachment(attachments, http.MethodPost, entityPath, op)
+		b.Groups = append(b.Groups, sdk.Group{First: len(b.Events), Count: len(events), Attachment: attachments[start:len(attachments):len(attachments)]})
 		b.Events = append(b.Events, events...)
 		for range events {
 			of = append(of, i)
@@ -79,7 +86,7 @@ func clip(s string) string {
 // badCall is the problem of a call that Customer.io would not take.
 func badCall(err error) *problem {
 	p := &problem{}
-	p.Status, p.Code, p.Message = 400, translate.ReasonInvalid, err.Error()
+	p.Status, p.Code, p.Message = http.StatusBadRequest, translate.ReasonInvalid, err.Error()
 	var bad *translate.Error
 	if errors.As(err, &bad) {
 		p.Code, p.field, p.client = bad.Reason, bad.Field, bad

@@ -85,14 +85,19 @@ func (q *request) attachment(body []byte) []byte {
 	if query := q.http.URL.RawQuery; query != "" {
 		target += "?" + query
 	}
-	return Attachment(q.http.Method, target, body)
+	return appendAttachment(make([]byte, 0, attachmentSize(target, len(body))), q.http.Method, target, body)
 }
 
-// Attachment is a call of the Track API beside the events that it became: a
-// JSON object with its method, its path, which is escaped and has the query,
-// and its body, in base64; none where the call has none.
-func Attachment(method, target string, body []byte) []byte {
-	out := make([]byte, 0, len(`{"method":"DELETE","path":"","body":""}`)+len(target)+base64.StdEncoding.EncodedLen(len(body)))
+// attachmentSize bounds an attachment, where nothing of the target has to be
+// escaped in JSON.
+func attachmentSize(target string, body int) int {
+	return len(`{"method":"DELETE","path":"","body":""}`) + len(target) + base64.StdEncoding.EncodedLen(body)
+}
+
+// appendAttachment appends a call of the Track API as it is kept beside the
+// events that it became: a JSON object with its method, its path, which is
+// escaped and has the query, and its body in base64, where it has one.
+func appendAttachment(out []byte, method, target string, body []byte) []byte {
 	out = append(out, `{"method":"`...)
 	out = append(out, method...)
 	out = append(out, `","path":`...)

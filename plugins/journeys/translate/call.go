@@ -165,7 +165,6 @@ func (c *call) use(body value) *Error {
 		return invalid("", "the body must be a JSON object")
 	}
 	c.body = body
-	c.fields = make([]member, 0, 8)
 	for m := range body.members() {
 		c.fields = append(c.fields, m)
 	}
@@ -181,4 +180,12 @@ func (c *call) get(name string) value {
 		}
 	}
 	return nil
+}
+
+// stamp takes the id and the time that the client gave the call.
+func (c *call) stamp() *Error {
+	var err *Error
+	c.id, err = messageID(c.get("id"))
+	c.timestamp = timestampOf(c.get("timestamp"))
+	return err
 }

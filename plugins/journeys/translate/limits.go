@@ -17,31 +17,40 @@ const (
 	maxSegmentIDs     = 1000
 )
 
-// checkAttributes holds attributes to Customer.io's limits. Members that are
-// no attributes, which names tells, do not count.
-func checkAttributes(field string, attributes value, names ...string) *Error {
+// limiter holds attributes to Customer.io's limits, one after another.
+type limiter struct {
+	field string
+	count int
+}
+
+func (l *limiter) check(m member) *Error {
+	if l.count++; l.count > maxAttributes {
+		return &Error{ReasonTooMany, l.field, "cannot identify more than 300 attributes in one request"}
+	}
+	if len(m.name) > maxAttributeName {
+		return tooLong(l.field, "attribute name cannot be longer than 150 bytes")
+	}
+	if len(m.value) <= maxAttributeValue || m.named("cio_subscription_preferences") {
+		return nil // preferences have a member for each topic of the workspace
+	}
+	if !m.value.is('"') || m.value.longer(maxAttributeValue) {
+		return tooLong(l.field, "value for attribute '%s' cannot be longer than 1000 bytes", m.name)
+	}
+	return nil
+}
+
+// checkAttributes holds all of an object's members to the limits.
+func checkAttributes(field string, attributes value) *Error {
 	if attributes.none() {
 		return nil
 	}
 	if !attributes.is('{') {
 		return invalid(field, "%s must be a hash", field)
 	}
-	count := 0
+	limit := limiter{field: field}
 	for m := range attributes.members() {
-		if oneOf(m, names) {
-			continue
-		}
-		if count++; count > maxAttributes {
-			return &Error{ReasonTooMany, field, "cannot identify more than 300 attributes in one request"}
-		}
-		if len(m.name) > maxAttributeName {
-			return tooLong(field, "attribute name cannot be longer than 150 bytes")
-		}
-		if len(m.value) <= maxAttributeValue || m.named("cio_subscription_preferences") {
-			continue // preferences have a member for each topic of the workspace
-		}
-		if !m.value.is('"') || m.value.longer(maxAttributeValue) {
-			return tooLong(field, "value for attribute '%s' cannot be longer than 1000 bytes", m.name)
+		if err := limit.check(m); err != nil {
+			return err
 		}
 	}
 	return nil

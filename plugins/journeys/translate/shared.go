@@ -5,20 +5,45 @@ import "strconv"
 // identify writes who a person is. but names the members that are no
 // attributes, beside those that never are.
 func (c *call) identify(about who, attributes value, field string, but ...string) *Error {
-	but = append(but, "_timestamp", "_update", "anonymous_id")
-	if err := checkAttributes(field, attributes, but...); err != nil {
-		return err
+	if !attributes.none() && !attributes.is('{') {
+		return invalid(field, "%s must be a hash", field)
 	}
-	if id := attributes.get("anonymous_id"); !id.none() && string(id) != `""` {
-		var err *Error
-		if about.anonymous, err = identifier("anonymous_id", id); err != nil {
-			return err
-		}
-	}
+	timed := c.timestamp != nil
 	c.begin("identify", about, len(attributes))
 	c.out = append(c.out, `,"traits":{`...)
-	c.rest(attributes, but...)
-	c.end("}}")
+	limit := limiter{field: field}
+	var anonymous value
+	if !attributes.none() {
+		for m := range attributes.members() {
+			switch {
+			case m.named("anonymous_id"):
+				anonymous = m.value
+			case m.named("_timestamp"):
+				if !timed {
+					c.timestamp = timestampOf(m.value)
+				}
+			case m.named("_update"), oneOf(m, but):
+			default:
+				if err := limit.check(m); err != nil {
+					return err
+				}
+				c.comma()
+				c.out = append(c.out, m.whole...)
+			}
+		}
+	}
+	c.out = append(c.out, '}')
+	if !anonymous.none() && string(anonymous) != `""` {
+		id, err := identifier("anonymous_id", anonymous)
+		if err != nil {
+			return err
+		}
+		c.member("anonymousId", id)
+	}
+	if !timed && c.timestamp != nil {
+		c.member("timestamp", c.timestamp)
+	}
+	c.end("}")
 	return nil
 }
 
@@ -40,10 +65,6 @@ func (c *call) happening(about who, kind value, field string) *Error {
 	if err != nil {
 		return err
 	}
-	if c.id, err = messageID(c.get("id")); err != nil {
-		return err
-	}
-	c.timestamp = timestampOf(c.get("timestamp"))
 	c.begin(typ, about, len(name)+len(data))
 	if typ == "track" {
 		c.member("event", name)
@@ -307,7 +328,6 @@ func (c *call) delivery(r report) *Error {
 	case !r.metric.is('"'):
 		return invalid(r.metricField, "%s must be a string value", r.metricField)
 	}
-	c.timestamp = timestampOf(c.get("timestamp"))
 	c.track("Report Delivery Event", who{anonymous: delivery}, len(delivery)+len(r.other))
 	c.member("deliveryId", delivery)
 	c.member("metric", r.metric)

@@ -30,7 +30,6 @@ func (c *call) customer() *Error {
 			return err
 		}
 	}
-	c.timestamp = timestampOf(c.get("_timestamp"))
 	if err := c.identify(about, c.body, "attributes", "cio_relationships"); err != nil {
 		return err
 	}
@@ -79,6 +78,9 @@ func (c *call) customerEvent() *Error {
 	if err != nil {
 		return err
 	}
+	if err := c.stamp(); err != nil {
+		return err
+	}
 	return c.happening(about, c.get("type"), "data")
 }
 
@@ -96,6 +98,9 @@ func (c *call) anonymousEvent() *Error {
 		if about.anonymous, err = identifier("anonymous_id", id); err != nil {
 			return err
 		}
+	}
+	if err := c.stamp(); err != nil {
+		return err
 	}
 	return c.happening(about, c.get("type"), "data")
 }
@@ -132,6 +137,7 @@ func (c *call) pushEvent() *Error {
 	if err := c.read(); err != nil {
 		return err
 	}
+	c.timestamp = timestampOf(c.get("timestamp"))
 	return c.delivery(report{
 		delivery: c.get("delivery_id"), metric: c.get("event"), recipient: c.get("device_id"),
 		metricField: "event", other: c.body, but: []string{"delivery_id", "event", "device_id"},
@@ -142,6 +148,7 @@ func (c *call) metric() *Error {
 	if err := c.read(); err != nil {
 		return err
 	}
+	c.timestamp = timestampOf(c.get("timestamp"))
 	return c.delivery(report{
 		delivery: c.get("delivery_id"), metric: c.get("metric"), recipient: c.get("recipient"),
 		metricField: "metric", other: c.body, but: []string{"delivery_id"},

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/wellhead-io/wellhead/sdk"
 )
@@ -46,7 +47,12 @@ func (o Operation) Events() ([]sdk.Event, error) {
 	if len(o) > MaxOperation {
 		return nil, tooLong("", "the request cannot be larger than %d bytes", MaxOperation)
 	}
-	c := &call{}
+	c := calls.Get().(*call)
+	defer func() {
+		clear(c.fields)
+		*c = call{fields: c.fields[:0]}
+		calls.Put(c)
+	}()
 	if err := c.use(value(o)); err != nil {
 		return nil, err
 	}
@@ -55,6 +61,9 @@ func (o Operation) Events() ([]sdk.Event, error) {
 	}
 	return c.events, nil
 }
+
+// calls are kept for the next operation, since a batch has many.
+var calls = sync.Pool{New: func() any { return &call{fields: make([]member, 0, 8)} }}
 
 func (c *call) entity() *Error {
 	if err := c.read(); err != nil {
@@ -68,11 +77,9 @@ func (c *call) operation() *Error {
 	if typ.none() && action.none() && !c.get("primary").none() && !c.get("secondary").none() {
 		return c.merge() // Customer.io's own example of a merge has neither
 	}
-	var err *Error
-	if c.id, err = messageID(c.get("id")); err != nil {
+	if err := c.stamp(); err != nil {
 		return err
 	}
-	c.timestamp = timestampOf(c.get("timestamp"))
 	var known map[string]func(*call) *Error
 	switch string(typ) {
 	case `"person"`:
@@ -147,11 +154,7 @@ func (c *call) personIdentify() *Error {
 	if err != nil {
 		return err
 	}
-	attributes := c.get("attributes")
-	if c.timestamp == nil {
-		c.timestamp = timestampOf(attributes.get("_timestamp"))
-	}
-	if err := c.identify(about, attributes, "attributes"); err != nil {
+	if err := c.identify(about, c.get("attributes"), "attributes"); err != nil {
 		return err
 	}
 	if list := c.get("cio_relationships"); !list.none() {

@@ -112,7 +112,8 @@ func timestampOf(v value) value {
 		return v
 	}
 	t := time.UnixMilli(int64(math.Round(seconds * 1000))).UTC()
-	return t.AppendFormat(make([]byte, 0, 32), `"2006-01-02T15:04:05.999Z"`)
+	out := append(make([]byte, 0, 32), '"')
+	return append(t.AppendFormat(out, time.RFC3339Nano), '"')
 }
 
 // The years that the common spec can write: 1 to 9999.
