@@ -8,13 +8,18 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 const (
 	// A body gets room for firstRead bytes at first, and each time that it has
 	// filled its room, growth times as much at most.
 	firstRead = 4 << 10
-	growth    = 8
+	growth    = 2
+	// A body has grace to arrive, and a second more for each paceBytes of it
+	// that have come: one that stalls does not hold what it has sent for long.
+	grace     = 10 * time.Second
+	paceBytes = 2 << 10
 	// gzipOverhead is how much longer than its contents a gzip body may be,
 	// for contents that do not compress.
 	gzipOverhead = 4 << 10
@@ -34,10 +39,13 @@ func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, limit int, held *S
 		if r.ContentLength > int64(limit) {
 			return nil, TooLarge(limit)
 		}
-		src := http.MaxBytesReader(w, r.Body, int64(limit)+1)
+		src := pace(w, http.MaxBytesReader(w, r.Body, int64(limit)+1))
+		defer src.end()
 		return readAll(src, limit, int(max(r.ContentLength, 0)), held)
 	case "gzip", "x-gzip":
-		return b.unzip(http.MaxBytesReader(w, r.Body, int64(limit)+gzipOverhead), limit, held)
+		src := pace(w, http.MaxBytesReader(w, r.Body, int64(limit)+gzipOverhead))
+		defer src.end()
+		return b.unzip(src, limit, held)
 	default:
 		return nil, &Problem{Status: http.StatusUnsupportedMediaType, Code: "content_encoding",
 			Message: "Content-Encoding may be gzip or nothing"}
@@ -55,6 +63,38 @@ func (b *Bodies) unzip(src io.Reader, limit int, held *Share) ([]byte, *Problem)
 	}
 	return readAll(z, limit, 0, held)
 }
+
+// paced is a body with a deadline that moves with what arrives.
+type paced struct {
+	src   io.Reader
+	conn  *http.ResponseController
+	began time.Time
+	got   int
+}
+
+func pace(w http.ResponseWriter, src io.Reader) *paced {
+	p := &paced{src: src, conn: http.NewResponseController(w), began: time.Now()}
+	p.extend()
+	return p
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	n, err := p.src.Read(b)
+	if p.got/paceBytes < (p.got+n)/paceBytes {
+		defer p.extend()
+	}
+	p.got += n
+	return n, err
+}
+
+func (p *paced) extend() {
+	// It fails only where there is no connection, as in tests.
+	_ = p.conn.SetReadDeadline(p.began.Add(grace + time.Duration(p.got/paceBytes)*time.Second))
+}
+
+// end takes the deadline away: beyond the body the server reads on to notice
+// that the client has gone.
+func (p *paced) end() { _ = p.conn.SetReadDeadline(time.Time{}) }
 
 // readAll reads up to limit bytes. The buffer grows with what arrives, so that
 // a client holds no more memory than it has sent.
@@ -86,6 +126,7 @@ func readAll(src io.Reader, limit, expected int, held *Share) ([]byte, *Problem)
 		if p := held.Hold(grown); p != nil {
 			return nil, p
 		}
+		held.giveBack(cap(buf))
 		buf = append(make([]byte, 0, grown), buf...)
 	}
 }

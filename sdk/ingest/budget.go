@@ -41,6 +41,11 @@ func (s *Share) Hold(bytes int) *Problem {
 	return nil
 }
 
+func (s *Share) giveBack(bytes int) {
+	s.of.left.Add(int64(bytes))
+	s.held -= int64(bytes)
+}
+
 // Release gives back all of it.
 func (s *Share) Release() {
 	s.of.left.Add(s.held)

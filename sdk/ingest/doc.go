@@ -2,6 +2,6 @@
 // request: read its body within bounds of size and memory, find the key in its
 // header, and say what an Emit that failed means to the client.
 //
-// It writes no answer, since each API has its own form: what is wrong with a
-// request is a Problem, which the source words as its clients expect.
+// Each API has its own form of answers: what is wrong with a request is a Problem,
+// which the source words as its clients expect.
 package ingest

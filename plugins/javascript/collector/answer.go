@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -61,19 +60,19 @@ func (r refusal) String() string {
 // writeProblem answers a request that is not taken.
 func writeProblem(w http.ResponseWriter, p *ingest.Problem) {
 	p.SetRetryAfter(w.Header())
-	writeJSON(w, p.Status, failure{Code: p.Code, Message: p.Message, Meta: meta{Errors: []string{p.Message}}})
+	ingest.WriteJSON(w, p.Status, failure{Code: p.Code, Message: p.Message, Meta: meta{Errors: []string{p.Message}}})
 }
 
 // writeTaken answers a request whose events are durable, or were dropped as
 // the operator chose. A strict client hears of refused ones by the status too.
 func writeTaken(w http.ResponseWriter, refused []refusal, strict bool) {
 	if len(refused) == 0 {
-		writeJSON(w, http.StatusOK, struct{}{})
+		ingest.WriteJSON(w, http.StatusOK, struct{}{})
 		return
 	}
 	w.Header().Set("Wellhead-Refused", strconv.Itoa(len(refused)))
 	if !strict {
-		writeJSON(w, http.StatusOK, struct {
+		ingest.WriteJSON(w, http.StatusOK, struct {
 			Refused []refusal `json:"refused"`
 		}{refused})
 		return
@@ -82,16 +81,5 @@ func writeTaken(w http.ResponseWriter, refused []refusal, strict bool) {
 	for _, r := range refused {
 		f.Meta.Errors = append(f.Meta.Errors, r.String())
 	}
-	writeJSON(w, http.StatusBadRequest, f)
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil { // strings and numbers cannot fail
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	w.WriteHeader(status)
-	_, _ = w.Write(b)
+	ingest.WriteJSON(w, http.StatusBadRequest, f)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/wellhead-io/wellhead/sdk"
+	"github.com/wellhead-io/wellhead/sdk/ingest"
 )
 
 // settingsAge is for how long a client may keep its settings.
@@ -22,7 +23,7 @@ func (c *Collector) settings(w http.ResponseWriter, r *http.Request) {
 	scheme, host := c.proxies.base(r)
 	api := apiSettings{APIKey: key, APIHost: host + "/v1", Protocol: scheme, RetryQueue: true, AddBundledMetadata: true, UnbundledIntegrations: []string{}}
 	w.Header().Set("Cache-Control", settingsAge)
-	writeJSON(w, http.StatusOK, librarySettings{
+	ingest.WriteJSON(w, http.StatusOK, librarySettings{
 		Integrations: map[string]apiSettings{
 			"Segment.io":                 api,
 			"Customer.io Data Pipelines": api,

@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 
@@ -45,7 +44,7 @@ func (p *problem) failure() failure {
 func (p *problem) write(w http.ResponseWriter, version int) {
 	p.SetRetryAfter(w.Header())
 	if version == 2 {
-		writeJSON(w, p.Status, struct {
+		ingest.WriteJSON(w, p.Status, struct {
 			Errors []failure `json:"errors"`
 		}{[]failure{p.failure()}})
 		return
@@ -54,7 +53,7 @@ func (p *problem) write(w http.ResponseWriter, version int) {
 		Error  string   `json:"error"`
 		Errors []string `json:"errors"`
 	}
-	writeJSON(w, p.Status, struct {
+	ingest.WriteJSON(w, p.Status, struct {
 		Meta meta `json:"meta"`
 	}{meta{p.Message, []string{p.Message}}})
 }
@@ -62,7 +61,7 @@ func (p *problem) write(w http.ResponseWriter, version int) {
 // writeTaken answers a call that is durable.
 func writeTaken(w http.ResponseWriter, refused int) {
 	countRefused(w.Header(), refused)
-	writeJSON(w, http.StatusOK, struct{}{})
+	ingest.WriteJSON(w, http.StatusOK, struct{}{})
 }
 
 // writeNoContent is writeTaken of an endpoint that answers without a body.
@@ -94,18 +93,7 @@ func writeBatch(w http.ResponseWriter, operations int, failed map[int]failure, r
 		}
 	}
 	countRefused(w.Header(), refused)
-	writeJSON(w, http.StatusMultiStatus, struct {
+	ingest.WriteJSON(w, http.StatusMultiStatus, struct {
 		Errors []item `json:"errors"`
 	}{items})
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil { // strings and numbers cannot fail
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	w.WriteHeader(status)
-	_, _ = w.Write(b)
 }

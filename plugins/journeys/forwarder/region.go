@@ -15,7 +15,7 @@ func (q *request) region() *problem {
 	if err != nil {
 		return badConfig()
 	}
-	writeJSON(q.w, http.StatusOK, struct {
+	ingest.WriteJSON(q.w, http.StatusOK, struct {
 		URL         string `json:"url"`
 		Region      string `json:"region"`
 		Environment int64  `json:"environment_id"`
