@@ -19,6 +19,7 @@ build: tools $(BROWSER) ## build the host and its plugins into bin/
 	$(GO) build -o $(BIN)/wellhead ./host/cmd/wellhead
 	$(GO) build -o $(BIN)/plugins/javascript ./plugins/javascript
 	$(GO) build -o $(BIN)/plugins/journeys ./plugins/journeys
+	$(GO) build -o $(BIN)/plugins/salesforce ./plugins/salesforce
 	$(GO) build -o $(BIN)/plugins/hello ./examples/hello
 	$(GO) build -o $(BIN)/quickstart ./examples/quickstart
 

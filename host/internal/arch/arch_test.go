@@ -72,6 +72,7 @@ var law = map[string]room{
 	"plugins/salesforce/simulator":          {imports: []string{"plugins/salesforce/simulator/"}},
 	"plugins/salesforce/simulator/org":      {imports: []string{"plugins/salesforce/simulator/", "plugins/salesforce/eventbus"}},
 	"plugins/salesforce/simulator/org/soql": {},
+	"plugins/salesforce":                    {imports: []string{"sdk", "plugins/salesforce/"}, tests: []string{"sdk/wire"}},
 	"plugins/salesforce/client":             {imports: []string{"sdk"}},
 	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}},
 	"plugins/salesforce/sync":               {imports: []string{"sdk", "plugins/salesforce/client", "plugins/salesforce/object"}, tests: []string{"plugins/salesforce/simulator/org"}},

@@ -219,16 +219,15 @@ func (c *Client) Now(ctx context.Context) (time.Time, error) {
 // LastDate returns Salesforce's time at its last answer; zero before the first.
 func (c *Client) LastDate() time.Time { return c.clock.get() }
 
-// OrgID returns the id of the org, for which the user needs no permission.
+// OrgID returns the id of the org.
 func (c *Client) OrgID(ctx context.Context) (string, error) {
-	var a struct {
-		ID string `json:"organization_id"`
-	}
-	if err := c.getJSON(ctx, "services/oauth2/userinfo", &a); err != nil {
+	p, err := c.Query(ctx, "SELECT Id FROM Organization", false)
+	if err != nil {
 		return "", err
 	}
-	if !ValidID(a.ID) {
-		return "", fmt.Errorf("organization id %q is none", clip(a.ID))
+	var a struct{ ID string }
+	if len(p.Records) != 1 || json.Unmarshal(p.Records[0], &a) != nil || !ValidID(a.ID) {
+		return "", errors.New("salesforce does not tell the org's id")
 	}
 	return a.ID, nil
 }

@@ -383,3 +383,6 @@ func (r recent) forget(before time.Time) {
 }
 
 var errNoID = errors.New("salesforce answered a record without an Id")
+
+// SetPaused notes what was made durable elsewhere.
+func (s *Sync) SetPaused(paused bool) { s.state.Paused = paused }

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/wellhead-io/wellhead/plugins/salesforce/client"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/object"
+	"github.com/wellhead-io/wellhead/sdk"
+)
+
+// granted is the token that Check and Discover have.
+type granted struct{ token sdk.Token }
+
+func (g granted) Token(context.Context) (sdk.Token, error) {
+	if g.token.AccessToken == "" {
+		return sdk.Token{}, sdk.ErrNeedsConsent
+	}
+	return g.token, nil
+}
+
+func (granted) RejectToken(sdk.Token) {}
+
+// Check looks whether each sync can be read: the object and its fields, and
+// the condition. Without a token it can look at the config alone, and the host
+// says that consent is missing.
+func (source) Check(ctx context.Context, s *sdk.Settings) []sdk.Problem {
+	c, err := readConfig(s)
+	if err != nil {
+		return []sdk.Problem{{Code: "wrong_value", Message: err.Error(), Fix: "see wellhead plugin describe salesforce"}}
+	}
+	cl := client.New(client.Options{Tokens: granted{s.Token}, APIVersion: c.APIVersion})
+	defer cl.Close()
+	var problems []sdk.Problem
+	for _, name := range c.names() {
+		at := "/syncs/" + pointer(name)
+		spec, found := c.spec("", name)
+		if len(found) == 0 && s.Token.AccessToken != "" {
+			found, err = checkSync(ctx, cl, spec.Object, spec.Mapping, spec.Where)
+			if err != nil {
+				p := client.Problem(err, "")
+				if e, ok := errors.AsType[*client.Error](err); !ok || e.Kind == client.SessionRefused || e.Kind == client.WrongHost || e.Kind == client.APIDisabled || e.Kind == client.VersionRetired {
+					return append(problems, about(p)) // the same for every sync
+				}
+				found = append(found, p)
+			}
+		}
+		for _, p := range found {
+			p.Path = at + p.Path
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// about says which setting a problem of the whole source concerns.
+func about(p sdk.Problem) sdk.Problem {
+	switch p.Code {
+	case string(client.WrongHost), "unreachable":
+		p.Path = "/login_url"
+	case string(client.VersionRetired):
+		p.Path = "/api_version"
+	}
+	return p
+}
+
+func checkSync(ctx context.Context, c *client.Client, name string, m object.Mapping, where string) ([]sdk.Problem, error) {
+	b, err := c.Describe(ctx, name)
+	if client.Is(err, client.NotFound) {
+		return []sdk.Problem{unknownObject(ctx, c, name)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	o, err := object.Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	if _, problems := object.NewMapper(o, m); len(problems) > 0 {
+		return problems, nil
+	}
+	soql := "SELECT Id FROM " + o.Name
+	if where != "" {
+		soql += " WHERE (" + where + ")"
+	}
+	if _, err := c.Query(ctx, soql+" LIMIT 1", false); err != nil {
+		p := client.Problem(err, "/object")
+		if where != "" && (p.Code == string(client.MalformedQuery) || p.Code == string(client.UnknownField)) {
+			p.Path, p.Fix = "/where", client.Problem(&client.Error{Kind: client.MalformedQuery}, "").Fix
+		}
+		return []sdk.Problem{p}, nil
+	}
+	return nil, nil
+}
+
+func unknownObject(ctx context.Context, c *client.Client, name string) sdk.Problem {
+	p := client.Problem(&client.Error{Kind: client.UnknownObject}, "/object")
+	p.Message = fmt.Sprintf("there is no object %q that the connected user may read", name)
+	if b, err := c.Objects(ctx); err == nil {
+		if objects, err := object.ParseGlobal(b); err == nil {
+			var names []string
+			for _, o := range objects {
+				names = append(names, o.Name)
+			}
+			if near := object.Nearest(name, names); near != "" {
+				p.Fix = fmt.Sprintf("did you mean %s? Otherwise %s", near, p.Fix)
+			}
+		}
+	}
+	return p
+}
+
+// pointer escapes a name for a JSON Pointer.
+func pointer(name string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+// Discover lists the objects that can be queried. A describe is a request for
+// each object, and an org has a thousand: those that the config names have
+// their whole schema, and the others say so.
+func (source) Discover(ctx context.Context, s *sdk.Settings) ([]sdk.StreamInfo, error) {
+	c, err := readConfig(s)
+	if err != nil {
+		return nil, err
+	}
+	cl := client.New(client.Options{Tokens: granted{s.Token}, APIVersion: c.APIVersion})
+	defer cl.Close()
+	b, err := cl.Objects(ctx)
+	if err != nil {
+		return nil, client.Problem(err, "")
+	}
+	objects, err := object.ParseGlobal(b)
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]bool{}
+	for _, syncs := range []map[string]syncConfig{templates, c.Syncs} {
+		for sc := range maps.Values(syncs) {
+			named[sc.Object] = true
+		}
+	}
+	var out []sdk.StreamInfo
+	for _, o := range objects {
+		info := sdk.StreamInfo{Name: o.Name, Title: o.Label, Schema: json.RawMessage(`{"type":"object","$comment":"name the object in syncs to see its fields"}`)}
+		if named[o.Name] {
+			if b, err := cl.Describe(ctx, o.Name); err == nil {
+				if whole, err := object.Parse(b); err == nil {
+					info.Schema = whole.Schema()
+				}
+			} else if !client.Is(err, client.NotFound) && !client.Is(err, client.NoPermission) {
+				return nil, client.Problem(err, "")
+			}
+		}
+		out = append(out, info)
+	}
+	slices.SortFunc(out, func(a, b sdk.StreamInfo) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}

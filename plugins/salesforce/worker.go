@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/wellhead-io/wellhead/plugins/salesforce/client"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/sync"
+	"github.com/wellhead-io/wellhead/sdk"
+)
+
+// worker runs one sync: at its interval, when people ask, and when records are
+// known to have changed. Everything that the sync does is done here, one thing
+// after another.
+type worker struct {
+	runner   *runner
+	name     string
+	spec     sync.Spec
+	sync     *sync.Sync
+	commands chan *sdk.SyncCommand
+	changes  chan change
+	now      chan struct{} // holds a token when the sync should run at once
+	turn     atomic.Int64
+	report   sdk.SyncRun // the run that is under way
+	refetch  bool        // a refetch is under way: it is part of no run
+}
+
+// change names records that changed. told is closed when they were told, or
+// when a window will tell them.
+type change struct {
+	ids  []string
+	at   time.Time
+	told chan error
+}
+
+// errStopped ends a read at a durable place.
+var errStopped = errors.New("stopped")
+
+func newWorker(r *runner, name string, spec sync.Spec) *worker {
+	w := &worker{runner: r, name: name, spec: spec, commands: make(chan *sdk.SyncCommand, 16), changes: make(chan change), now: make(chan struct{}, 1)}
+	w.alive()
+	w.sync = w.newSync(r.saved.Syncs[name])
+	return w
+}
+
+func (w *worker) newSync(s sync.State) *sync.Sync {
+	return sync.New(sync.Options{
+		Spec: w.spec, Client: w.runner.client, State: s, Progress: w.progress, Between: w.between,
+		Emit: func(ctx context.Context, s sync.State, events []sdk.Event) (int, error) {
+			return w.runner.store(ctx, w.name, s, events)
+		},
+		Warn: func(p sdk.Problem) {
+			p.Path = w.path() + p.Path
+			w.runner.note(w.name+" warning", &p)
+		},
+	})
+}
+
+func (w *worker) path() string { return "/syncs/" + pointer(w.name) }
+
+func (w *worker) alive()            { w.turn.Store(time.Now().UnixNano()) }
+func (w *worker) turned() time.Time { return time.Unix(0, w.turn.Load()) }
+
+// run returns nil when ctx ends, and an error when the stream is over.
+func (w *worker) run(ctx context.Context) error {
+	for failed := 0; ; {
+		due := time.Now()
+		if !w.sync.State().Paused {
+			w.tell(sdk.SyncRunning, time.Time{})
+			err := w.sync.Poll(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, sdk.ErrEnded) {
+				return err
+			}
+			wait := w.judge(err, &failed)
+			due = time.Now().Add(wait)
+		}
+		if !w.wait(ctx, due) {
+			return nil
+		}
+	}
+}
+
+// judge ends the run, notes its problem and returns when the next one is due.
+func (w *worker) judge(err error, failed *int) time.Duration {
+	interval := time.Duration(w.runner.config.Interval)
+	if errors.Is(err, errStopped) {
+		err = nil
+	}
+	if err == nil {
+		*failed = 0
+		w.endRun(nil)
+		w.runner.note(w.name, nil)
+		w.tell(w.idle(), time.Now().Add(interval))
+		return interval
+	}
+	*failed++
+	wait := min(interval, 30*time.Second) << min(*failed, 7)
+	wait = min(wait, max(interval, time.Hour))
+	p := client.Problem(err, "")
+	var of sync.Problems
+	switch e, limited := errors.AsType[*client.QuotaError](err); {
+	case errors.As(err, &of):
+		p = of[0]
+	case limited:
+		wait = e.RetryAfter
+	case client.Is(err, client.DailyLimit), client.Is(err, client.BulkLimit):
+		wait = max(wait, 15*time.Minute)
+	}
+	if p.Code != "quota" && p.Code != "needs_consent" && p.Code != "no_token" {
+		p.Path = w.path() + p.Path
+	}
+	w.endRun(p)
+	w.runner.note(w.name, &p)
+	w.tell(sdk.SyncFailed, time.Now().Add(wait))
+	return wait
+}
+
+func (w *worker) idle() sdk.SyncState {
+	if w.sync.State().Paused {
+		return sdk.SyncPaused
+	}
+	return sdk.SyncIdle
+}
+
+func (w *worker) tell(s sdk.SyncState, due time.Time) {
+	if s == sdk.SyncPaused {
+		due = time.Time{}
+	}
+	w.runner.tellState(sdk.Sync{Name: w.name, State: s, Due: due})
+}
+
+// wait returns when the next run is due, or asked for; false when ctx ends.
+func (w *worker) wait(ctx context.Context, due time.Time) bool {
+	for {
+		paused := w.sync.State().Paused
+		pause := watchEvery
+		if !paused {
+			pause = min(pause, time.Until(due))
+		}
+		t := time.NewTimer(pause)
+		w.alive()
+		select {
+		case <-t.C:
+			if !paused && !time.Now().Before(due) {
+				return true
+			}
+		case <-w.now:
+			if !paused {
+				t.Stop()
+				return true
+			}
+		case c := <-w.changes:
+			w.take(ctx, c)
+		case c := <-w.commands:
+			if w.obey(ctx, c) {
+				t.Stop()
+				return true
+			}
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		}
+		t.Stop()
+	}
+}
+
+// between takes, between two pages of a read, what cannot wait for its end.
+func (w *worker) between(ctx context.Context) error {
+	for {
+		w.alive()
+		select {
+		case c := <-w.changes:
+			w.take(ctx, c)
+		case c := <-w.commands:
+			again := w.obey(ctx, c)
+			if c.Action == sdk.SyncPause || c.Action == sdk.SyncReset {
+				if again {
+					w.hurry()
+				}
+				return errStopped
+			}
+		default:
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *worker) hurry() {
+	select {
+	case w.now <- struct{}{}:
+	default:
+	}
+}
+
+// take refetches records. During the first read of the object they are left to
+// the window after it.
+func (w *worker) take(ctx context.Context, c change) {
+	var err error
+	if w.sync.Live() && !w.sync.State().Paused {
+		w.refetch = true
+		err = w.sync.Refetch(ctx, c.ids, c.at)
+		w.refetch = false
+		if err != nil && ctx.Err() == nil {
+			w.hurry() // a window tells what the refetch could not
+		}
+	}
+	c.told <- err
+}
+
+// obey carries a command out and reports whether a run is due.
+func (w *worker) obey(ctx context.Context, c *sdk.SyncCommand) bool {
+	s := w.sync.State()
+	switch c.Action {
+	case sdk.SyncRunNow:
+		if s.Paused {
+			c.Done(sdk.Problem{Code: "paused", Message: fmt.Sprintf("sync %s is paused", w.name), Fix: "run wellhead sync resume first"})
+			return false
+		}
+		c.Done(nil)
+		return true
+	case sdk.SyncPause:
+		s.Paused = true
+	case sdk.SyncResume:
+		s.Paused = false
+	case sdk.SyncReset:
+		s = sync.State{Paused: s.Paused}
+	}
+	if _, err := w.runner.store(ctx, w.name, s, nil); err != nil {
+		c.Done(err)
+		return false
+	}
+	if c.Action == sdk.SyncReset {
+		w.sync = w.newSync(s)
+	} else {
+		w.sync.SetPaused(s.Paused)
+	}
+	w.tell(w.idle(), time.Time{})
+	c.Done(nil)
+	return !s.Paused && c.Action != sdk.SyncPause
+}
+
+// progress reports the run that is under way, and ends the one before.
+func (w *worker) progress(p sync.Progress) {
+	w.alive()
+	if w.refetch || p.Run == "" {
+		return
+	}
+	if w.report.ID != p.Run {
+		w.endRun(nil)
+		w.report = sdk.SyncRun{Sync: w.name, ID: p.Run, Kind: p.Kind, Started: time.Now()}
+	}
+	w.report.Read, w.report.Emitted, w.report.Refused = p.Read, p.Emitted, p.Refused
+	w.runner.stream.Report(w.report)
+	if p.Kind != sync.Incremental {
+		w.runner.stream.Progress(w.name, p.Read, p.Total, p.Kind)
+	}
+}
+
+func (w *worker) endRun(err error) {
+	if w.report.ID == "" {
+		if err == nil {
+			return
+		}
+		w.report = sdk.SyncRun{Sync: w.name, ID: fmt.Sprintf("failed-%d", time.Now().Unix()), Kind: sync.Incremental, Started: time.Now()}
+	}
+	w.report.Ended, w.report.Error = time.Now(), err
+	w.runner.stream.Report(w.report)
+	w.report = sdk.SyncRun{}
+}
