@@ -15,6 +15,7 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/journal"
 	"github.com/wellhead-io/wellhead/host/internal/quarantine"
 	"github.com/wellhead-io/wellhead/host/internal/supervise"
+	"github.com/wellhead-io/wellhead/host/internal/syncs"
 )
 
 // Options is what a host is made of.
@@ -54,6 +55,7 @@ const (
 	stopDeliver     = 15 * time.Second
 	stopQuarantine  = 10 * time.Second
 	stopCheckpoints = 10 * time.Second
+	stopSyncs       = 10 * time.Second
 	stopJournal     = 20 * time.Second
 )
 
@@ -109,6 +111,7 @@ type running struct {
 	intake     *intake
 	supervisor *supervise.Supervisor
 	consents
+	syncs *syncs.Book
 }
 
 // open starts the parts, from the journal up to the plugins.
@@ -124,6 +127,10 @@ func (h *Host) open(ctx context.Context, s *stack, dir string) (*running, error)
 	cps := newCheckpoints(state, r.journal.Sync, h.Log)
 	s.run("checkpoints", stopCheckpoints, cps.Run)
 
+	if err := r.openSyncs(s, dir); err != nil {
+		return nil, err
+	}
+
 	// Cursors are read before the first event can come, so that a destination
 	// that begins at the journal's end misses none.
 	if err := r.openQuarantine(ctx, s, state); err != nil {
@@ -133,6 +140,7 @@ func (h *Host) open(ctx context.Context, s *stack, dir string) (*running, error)
 		return nil, err
 	}
 	r.intake = newIntake(r.journal, r.tap, cps)
+	r.intake.syncs = r.syncs
 	for _, source := range h.parts.sources {
 		r.intake.add(&lane{source: source.id, gate: source.judge, limiter: source.limiter, blocked: r.blocked(source.id)})
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/gate"
 	"github.com/wellhead-io/wellhead/host/internal/journal"
 	"github.com/wellhead-io/wellhead/host/internal/supervise"
+	"github.com/wellhead-io/wellhead/host/internal/syncs"
 	"github.com/wellhead-io/wellhead/sdk/wire"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
@@ -37,6 +38,7 @@ type intake struct {
 	quarantine  refuser
 	checkpoints *checkpoints
 	consents    *consent.Keeper // nil: no source has any
+	syncs       *syncs.Book     // nil: sources are told to report none
 	batches     sync.WaitGroup  // batches without a verdict
 }
 
@@ -114,7 +116,11 @@ func (in *intake) Open(ctx context.Context, source event.SourceID, generation ui
 	if err != nil {
 		return nil, err
 	}
-	return &session{lane: l, generation: generation, checkpoint: cp}, nil
+	s := &session{lane: l, generation: generation, checkpoint: cp}
+	if in.syncs == nil {
+		return s, nil
+	}
+	return &syncSession{s, in.syncs.Stream(source)}, nil
 }
 
 // session is one stream of a source.

@@ -48,6 +48,7 @@ func (r *running) problems(s *snapshot) []console.Problem {
 			st := &p.Sources[j]
 			out = append(out, consentProblems(st, r.noToken(st.Source))...)
 			out = append(out, sourceProblems(st, p.Listen != "")...)
+			out = append(out, syncProblems(st.Source, r.syncs.Syncs(st.Source, 1))...)
 		}
 	}
 	for i := range s.loops {

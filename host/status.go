@@ -85,8 +85,11 @@ func (r *running) oneSource(s *snapshot, plugin event.PluginID, st *supervise.So
 		Name: st.Source, Plugin: plugin, State: string(st.State), Restarts: st.Restarts,
 		Quarantine: r.quarantineStatus(s.quarantine[st.Source]),
 	}
+	out.Syncs = r.syncsOf(st, 1)
 	for _, p := range st.Progress {
-		out.Progress = append(out.Progress, console.Progress(p))
+		if !isSync(out.Syncs, p.Stream) { // they have their own
+			out.Progress = append(out.Progress, console.Progress(p))
+		}
 	}
 	if l := r.intake.lanes[st.Source]; l != nil {
 		c := &l.counts

@@ -51,6 +51,7 @@ type cli struct {
 	Status     statusCommand   `cmd:"" help:"show what flows in the running host, and what is wrong (exit code 1 where it is not ready)"`
 	Send       sendCommand     `cmd:"" help:"hand the events of a file to a source of the running host"`
 	Tail       tailCommand     `cmd:"" help:"show events as they are accepted or refused"`
+	Sync       syncGroup       `cmd:"" help:"look at what sources read by themselves, and tell them what to do"`
 	Quarantine quarantineGroup `cmd:"" help:"look at refused events"`
 	Connect    connectCommand  `cmd:"" help:"let a person grant a source access to their Salesforce org"`
 	Consent    consentGroup    `cmd:"" help:"look at what people granted to sources, or revoke it"`

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wellhead-io/wellhead/sdk"
 	"github.com/wellhead-io/wellhead/sdk/wire"
 )
 
@@ -35,6 +36,9 @@ func fakePlugin() {
 		untilHostEnds()
 	case "garbage":
 		garbage()
+	case "syncs":
+		sdk.Serve(sdk.Plugin{Name: "fake", Version: "1.2.3", Source: syncing{}})
+		return
 	}
 	if os.Getenv(wire.EnvLifeline) != "" { // else a person has started it
 		go untilHostEnds()

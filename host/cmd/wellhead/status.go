@@ -84,6 +84,13 @@ func remarks(st *console.Status) []string {
 			out = append(out, line)
 		}
 	}
+	for i := range st.Sources {
+		for j := range st.Sources[i].Syncs {
+			if y := &st.Sources[i].Syncs[j]; y.Progress != nil {
+				out = append(out, fmt.Sprintf("source %s: sync %s: %s", st.Sources[i].Name, y.Name, howFar(y)))
+			}
+		}
+	}
 	for i := range st.Plugins {
 		if p := &st.Plugins[i]; p.State == "running" && p.LastError != "" {
 			out = append(out, fmt.Sprintf("plugin %s failed %s: %s", p.Name, ago(p.ErrorAt), p.LastError))

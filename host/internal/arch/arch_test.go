@@ -54,12 +54,13 @@ var law = map[string]room{
 	"host/internal/deliver":              {imports: leaves, tests: []string{"host/internal/destination/file"}},
 	"host/internal/supervise":            {imports: slices.Concat(leaves, []string{"sdk/wire"})},
 	"host/internal/consent":              {imports: leaves},
+	"host/internal/syncs":                {imports: slices.Concat(leaves, []string{"sdk/wire"})},
 	"host/internal/console":              {imports: leaves},
 	"host/internal/arch":                 {},
 
 	"host":              {imports: []string{"host/internal/", "sdk/wire", "schemas"}},
 	"host/bench":        {},
-	"host/cmd/wellhead": {imports: []string{"host", "host/internal/", "schemas"}, tests: []string{"sdk/wire", "plugins/salesforce/simulator/org"}},
+	"host/cmd/wellhead": {imports: []string{"host", "host/internal/", "schemas"}, tests: []string{"sdk", "sdk/wire", "plugins/salesforce/simulator/org"}},
 
 	"examples/hello":      {imports: []string{"sdk"}},
 	"examples/quickstart": {imports: []string{"sdk"}},

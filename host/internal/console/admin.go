@@ -43,6 +43,8 @@ func adminHandler(h Host, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /quarantine", a.quarantine)
 	mux.HandleFunc("GET /quarantine/{id...}", a.entry)
 	a.consentRoutes(mux)
+	mux.HandleFunc("GET /syncs/{source}", a.syncs)
+	mux.HandleFunc("POST /syncs/{source}/{action}", a.syncCommand)
 	return mux
 }
 

@@ -18,6 +18,7 @@ const (
 	CodeBadRequest         = "bad_request"
 	CodeUnknownSource      = "unknown_source"
 	CodeUnknownDestination = "unknown_destination"
+	CodeUnknownSync        = "unknown_sync"
 	CodeNotFound           = "not_found"
 	CodeTooLarge           = "too_large"
 	CodeInternal           = "internal"
@@ -45,7 +46,7 @@ func (e *Error) status() int {
 	switch e.Code {
 	case CodeBadRequest:
 		return http.StatusBadRequest
-	case CodeUnknownSource, CodeUnknownDestination, CodeNotFound:
+	case CodeUnknownSource, CodeUnknownDestination, CodeUnknownSync, CodeNotFound:
 		return http.StatusNotFound
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge

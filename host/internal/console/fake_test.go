@@ -33,6 +33,8 @@ type fake struct {
 	quarantine func(f console.QuarantineFilter) (console.Page, error)
 	groups     func(f console.QuarantineFilter) ([]console.Group, error)
 	entry      func(id string) (console.Entry, error)
+	syncs      func(event.SourceID) (console.Syncs, error)
+	command    func(source event.SourceID, sync string, action console.SyncAction) ([]console.SyncAnswer, error)
 }
 
 func (f *fake) Status() console.Status {
@@ -65,6 +67,12 @@ func (f *fake) QuarantineGroups(_ context.Context, filter console.QuarantineFilt
 
 func (f *fake) QuarantineEntry(_ context.Context, id string) (console.Entry, error) {
 	return f.entry(id)
+}
+
+func (f *fake) Syncs(source event.SourceID) (console.Syncs, error) { return f.syncs(source) }
+
+func (f *fake) SyncCommand(_ context.Context, source event.SourceID, sync string, action console.SyncAction) ([]console.SyncAnswer, error) {
+	return f.command(source, sync, action)
 }
 
 // running is a server that runs until the test's end, or until it is stopped.

@@ -29,6 +29,13 @@ type Host interface {
 	// QuarantineEntry returns one entry. The error is CodeNotFound where there
 	// is none.
 	QuarantineEntry(ctx context.Context, id string) (Entry, error)
+	// Syncs lists the syncs of a source with their runs. The error is
+	// CodeUnknownSource where there is none.
+	Syncs(source event.SourceID) (Syncs, error)
+	// SyncCommand asks a source to do something with one of its syncs, or with all
+	// where none is named. The error is an *Error where nobody was asked:
+	// CodeUnknownSource, CodeUnknownSync or CodeBadRequest.
+	SyncCommand(ctx context.Context, source event.SourceID, sync string, action SyncAction) ([]SyncAnswer, error)
 }
 
 // Verdict is what became of the events of one Send.

@@ -76,6 +76,9 @@ func (e emitter) source(s *Source) {
 	e.counter("wellhead_source_clock_ignored_total", "Events whose sentAt was too absurd to correct a clock.", s.ClockIgnored, "source", name)
 	e.counter("wellhead_source_restarts_total", "Restarts of the source's stream.", uint64(s.Restarts), "source", name)
 	e.gauge("wellhead_source_up", "1 where the source runs.", oneIf(s.State == "running"), "source", name, "plugin", string(s.Plugin))
+	for i := range s.Syncs {
+		e.sync(name, &s.Syncs[i])
+	}
 
 	q := &s.Quarantine
 	e.gauge("wellhead_quarantine_entries", "Open quarantine entries.", float64(q.Open), "source", name)
@@ -84,6 +87,20 @@ func (e emitter) source(s *Source) {
 	e.gauge("wellhead_quarantine_full", "1 where refused events get 503 for want of room.", oneIf(q.Full), "source", name)
 	e.counter("wellhead_quarantine_lost_total", "Open entries that went by themselves.", q.Expired, "source", name, "reason", "age")
 	e.counter("wellhead_quarantine_lost_total", "Open entries that went by themselves.", q.Dropped, "source", name, "reason", "space")
+}
+
+// sync has a source's syncs as labels: wire.MaxSyncs at most.
+func (e emitter) sync(source string, s *Sync) {
+	labels := []string{"source", source, "sync", s.Name}
+	with := func(outcome string) []string { return append(labels[:4:4], "outcome", outcome) }
+	e.gauge("wellhead_sync_running", "1 while a run of the sync is under way.", oneIf(s.State == "running"), labels...)
+	e.gauge("wellhead_sync_last_success_timestamp_seconds", "When a run of the sync last ended well; 0: never.", unix(s.Succeeded), labels...)
+	for outcome, n := range map[string]uint64{"done": s.Done, "failed": s.Failed} {
+		e.counter("wellhead_sync_runs_total", "Runs of the sync that have ended, since the host's start.", n, with(outcome)...)
+	}
+	for outcome, n := range map[string]uint64{"read": s.RowsRead, "emitted": s.RowsEmitted, "refused": s.RowsRefused} {
+		e.counter("wellhead_sync_rows_total", "Rows that the sync read, events of them that are stored, and what was refused, since the host's start.", n, with(outcome)...)
+	}
 }
 
 func (e emitter) plugin(p *Plugin) {

@@ -31,6 +31,14 @@ func everything() console.Status {
 		Sources: []console.Source{{
 			Name: "website", Plugin: "javascript", State: "running", Restarts: 1,
 			Progress: []console.Progress{{Stream: "contacts", Done: 3, Total: 9, Message: "reading"}},
+			Syncs: []console.Sync{{
+				Name: "contacts", State: "running", Due: at, Succeeded: at, Progress: &console.Progress{Stream: "contacts", Done: 3, Total: 9},
+				Done: 40, Failed: 41, RowsRead: 42, RowsEmitted: 43, RowsRefused: 44,
+				Runs: []console.SyncRun{{
+					ID: "1", Kind: "backfill", State: "failed", Started: at, Ended: at, Read: 45, Emitted: 46, Refused: 47,
+					Error: &console.SyncError{Code: "gone", Path: "/a", Message: "it is gone", Fix: "look"},
+				}},
+			}},
 			Accepted: 2, Duplicates: 3, Refused: 4, Dropped: 5, NotStored: 6, Violating: 7,
 			RefusedBy: map[string]uint64{"plan": 8, "no_id": 1}, ClockIgnored: 9,
 			Quarantine: console.Quarantine{Open: 10, Count: 11, Bytes: 12, Limit: 13, Full: true, Expired: 14, Dropped: 15},

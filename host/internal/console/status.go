@@ -53,6 +53,8 @@ type Source struct {
 	State    string     `json:"state"`
 	Restarts int        `json:"restarts"`
 	Progress []Progress `json:"progress,omitempty"`
+	// Syncs are what the source reads by itself, each with its last run.
+	Syncs []Sync `json:"syncs,omitempty"`
 
 	Accepted   uint64 `json:"accepted"` // new events, in the journal
 	Duplicates uint64 `json:"duplicates"`

@@ -135,7 +135,7 @@ func (s *source) silentAgain() error {
 // started tells that the source runs.
 func (s *source) started() {
 	s.setRunning(true)
-	s.update(func(st *SourceStatus) { st.State = Running })
+	s.update(func(st *SourceStatus) { st.State, st.Progress = Running, nil })
 	s.log.Info("source started", "generation", s.tenure.generation)
 }
 

@@ -58,7 +58,9 @@ type SourceStatus struct {
 	Error    *Error         `json:"error,omitempty"`
 	ErrorAt  time.Time      `json:"error_at,omitzero"`
 	Problems []Problem      `json:"problems,omitempty"` // as the source told last
-	Progress []Progress     `json:"progress,omitempty"` // by stream, in the order of their first mention
+	// Progress is by stream, in the order of their first mention. It ends with the
+	// run of the sync of that name, if there is one.
+	Progress []Progress `json:"progress,omitempty"`
 }
 
 // Problem is something a person can mend, as the source tells it.
@@ -152,6 +154,11 @@ func (s *SourceStatus) note(p *wire.Progress) {
 	case len(s.Progress) < maxProgress:
 		s.Progress = append(s.Progress, progress)
 	}
+}
+
+// finished notes that a sync is not read any more.
+func (s *SourceStatus) finished(sync string) {
+	s.Progress = slices.DeleteFunc(s.Progress, func(p Progress) bool { return p.Stream == sync })
 }
 
 func problems(list []*wire.Problem) []Problem {

@@ -184,8 +184,15 @@ func (s *stream) report(r *wire.SyncReport) error {
 	if !s.syncs.pace.Allow() {
 		return s.protocol(fmt.Sprintf("it reports its syncs more often than every %s", wire.SyncReportEvery))
 	}
-	answers := r.GetAnswers()
-	keeper.Report(bounded(r))
+	answers, kept := r.GetAnswers(), bounded(r)
+	keeper.Report(kept)
+	s.source.update(func(st *SourceStatus) {
+		for _, run := range kept.GetRuns() {
+			if run.GetEndedUnixMs() != 0 {
+				st.finished(run.GetSync())
+			}
+		}
+	})
 	// After what they changed is known.
 	for _, a := range answers {
 		if !s.syncs.answer(a) {
