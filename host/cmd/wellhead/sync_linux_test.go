@@ -29,8 +29,8 @@ func (h *stepping) Syncs(event.SourceID) (console.Syncs, error) {
 	run := console.SyncRun{ID: "1", Kind: "backfill", State: "running", Started: time.Now()}
 	y := console.Sync{Name: "people", State: "running", Progress: &console.Progress{Done: 450_000, Total: 1_000_000}}
 	switch h.step.Add(1) {
-	case 1:
-	case 2:
+	case 1, 2: // the command looks first whether there is such a source
+	case 3:
 		y.Progress.Done = 500_000
 	default:
 		run.State, run.Ended, run.Read, run.Emitted = "done", time.Now(), 1_000_000, 999_999
