@@ -279,3 +279,21 @@ func TestSectionsAreDecodedBySeveralAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestASectionWithoutAKeyKeepsTheRest(t *testing.T) {
+	for text, want := range map[string]string{
+		"{a: 1, auth: {secret: x}, b: [auth]}": `{"a":1,"b":["auth"]}`,
+		"{a: 1}":                               `{"a":1}`,
+		"auth: plain text":                     `{}`,
+		"{}":                                   `{}`,
+	} {
+		got, err := section(t, text).Without("auth").JSON()
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v, want %s", text, got, err, want)
+		}
+	}
+	s := section(t, "{a: 1, auth: {secret: x}}").Without("auth")
+	if p := s.Problem("/a", config.Problem{Code: "c"}); p.Line != 1 || p.Path != "a" {
+		t.Errorf("%+v", p)
+	}
+}

@@ -61,21 +61,8 @@ func (k *Keeper) Begin(ctx context.Context, source event.SourceID, callback stri
 	}
 	a := &attempt{source: s, done: make(chan struct{})}
 	a.ID, a.Expires = rand.Text(), time.Now().Add(attemptLife)
-	if s.app.settings.Auth.Flow != Web {
-		a.settle(s.app.renew(ctx, ""))
-		if a.err != nil {
-			return Attempt{}, a.err
-		}
-		a.complete(ctx)
-		close(a.done)
-		a.Attempt.Grant = &a.grant.Grant
-	} else {
-		if what, _ := badCallback(callback); what != "" {
-			return Attempt{}, &Error{Code: CodeUnsupported, Message: fmt.Sprintf("the callback URL %q %s", callback, what),
-				Hint: "Salesforce takes https, or http on localhost"}
-		}
-		a.Callback, a.state, a.verifier = callback, rand.Text()+rand.Text(), oauth2.GenerateVerifier()
-		a.URL = s.app.authorizeURL(callback, a.state, a.verifier)
+	if err := a.begin(ctx, callback); err != nil {
+		return Attempt{}, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -84,13 +71,32 @@ func (k *Keeper) Begin(ctx context.Context, source event.SourceID, callback stri
 	return a.Attempt, nil
 }
 
-func badCallback(text string) (what, hint string) {
+// begin makes the URL for a person, or gets the grant where none is needed.
+func (a *attempt) begin(ctx context.Context, callback string) error {
+	app := a.source.app
+	if app.settings.Auth.Flow != Web {
+		g, err := a.settle(ctx, func(ctx context.Context) (*grant, error) { return app.renew(ctx, "") })
+		a.Attempt.Grant = &g
+		return err
+	}
+	if what := badCallback(callback); what != "" {
+		return &Error{Code: CodeUnsupported, Message: fmt.Sprintf("the callback URL %q %s", callback, what),
+			Hint: "Salesforce takes https, or http on localhost"}
+	}
+	a.Callback, a.state, a.verifier = callback, rand.Text()+rand.Text(), oauth2.GenerateVerifier()
+	a.URL = app.authorizeURL(callback, a.state, a.verifier)
+	return nil
+}
+
+// badCallback says what is wrong with a callback URL; "": nothing.
+func badCallback(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "is not one of a page", ""
+		return "is not one of a page"
 	}
 	u.Path = ""
-	return badLoginURL(u.String())
+	what, _ := badLoginURL(u.String())
+	return what
 }
 
 func unknown(source event.SourceID) *Error {
@@ -164,31 +170,37 @@ func (k *Keeper) Answer(ctx context.Context, id string, answer url.Values) (Gran
 
 // answer exchanges the code, once: what comes later hears what came of it.
 func (a *attempt) answer(ctx context.Context, answer url.Values) (Grant, error) {
+	app := a.source.app
+	return a.settle(ctx, func(ctx context.Context) (*grant, error) {
+		switch code := answer.Get("code"); {
+		case answer.Get("error") != "":
+			return nil, explain(answer.Get("error"), app.discreet(answer.Get("error_description")), a.source.name, a.Callback)
+		case code == "":
+			return nil, &Error{Code: CodeAnswer, Message: "the browser came back with neither a code nor an error",
+				Hint: "begin again: wellhead connect " + string(a.source.name)}
+		default:
+			return app.exchange(ctx, a.Callback, code, a.verifier)
+		}
+	})
+}
+
+// settle asks Salesforce for the grant, the first time, and finds out whose it is.
+func (a *attempt) settle(ctx context.Context, ask func(context.Context) (*grant, error)) (Grant, error) {
 	a.once.Do(func() {
+		defer close(a.done)
 		// What Salesforce gives must not be lost because a browser went away.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 		defer cancel()
-		app := a.source.app
-		switch code := answer.Get("code"); {
-		case answer.Get("error") != "":
-			a.settle(nil, explain(answer.Get("error"), app.discreet(answer.Get("error_description")), a.source.name, a.Callback))
-		case code == "":
-			a.settle(nil, &Error{Code: CodeAnswer, Message: "the browser came back with neither a code nor an error", Hint: "begin again: wellhead connect " + string(a.source.name)})
-		default:
-			a.settle(app.exchange(ctx, a.Callback, code, a.verifier))
-			a.complete(ctx)
+		g, err := ask(ctx)
+		if err != nil {
+			a.err = asError(err)
+			return
 		}
-		close(a.done)
+		g.Granted = g.Renewed
+		a.source.app.identify(ctx, g)
+		a.grant = g
 	})
 	return a.result()
-}
-
-// settle notes what Salesforce answered.
-func (a *attempt) settle(g *grant, err error) {
-	a.grant = g
-	if err != nil {
-		a.err = asError(err)
-	}
 }
 
 func asError(err error) *Error {
@@ -196,15 +208,6 @@ func asError(err error) *Error {
 		return e
 	}
 	return &Error{Code: CodeAnswer, Message: err.Error(), Err: err}
-}
-
-// complete finds out whose grant it is.
-func (a *attempt) complete(ctx context.Context) {
-	if a.grant == nil {
-		return
-	}
-	a.grant.Granted = a.grant.Renewed
-	a.source.app.identify(ctx, a.grant)
 }
 
 func (a *attempt) result() (Grant, error) {
@@ -248,6 +251,9 @@ func (k *Keeper) Keep(ctx context.Context, id string) error {
 	g := *a.grant
 	g.Warning = nil
 	if err := s.store.put(s.name, &g); err != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.attempts[id] = a // it can be kept once the disk is mended, or dropped
 		return err
 	}
 	s.mu.Lock()

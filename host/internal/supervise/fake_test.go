@@ -156,6 +156,8 @@ func (f *fake) Describe(ctx context.Context, _ *wire.DescribeRequest) (*wire.Des
 		d.Listens = true
 	case "no listener":
 		d.Listens = false
+	case "consent":
+		d.Consent = "salesforce"
 	}
 	if ms, err := strconv.Atoi(os.Getenv("FAKE_SILENCE_MS")); err == nil {
 		d.MaxSilenceMs = uint32(ms)
