@@ -1,6 +1,171 @@
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	stdsync "sync"
+	"time"
 
-// follow hears of changes as they happen.
-func (r *runner) follow(context.Context, string) {}
+	"github.com/wellhead-io/wellhead/plugins/salesforce/client"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/pubsub"
+	"github.com/wellhead-io/wellhead/sdk"
+)
+
+// placeEvery bounds how often the place among the change events is stored. What
+// is heard twice after a restart becomes the same events.
+const placeEvery = 5 * time.Second
+
+// follow hears of changes of every object that is read. Windows remain the
+// truth: whatever goes wrong here only makes changes arrive later.
+func (r *runner) follow(ctx context.Context, org string) {
+	p := r.config.PubSub
+	conn, err := pubsub.Dial(pubsub.Options{Endpoint: p.Endpoint, Plaintext: p.Plaintext, CAFile: p.CAFile, Org: org, Token: r.client.Token, Reject: r.client.Reject})
+	if err != nil {
+		r.note("pubsub", &sdk.Problem{Code: "pubsub", Path: "/pubsub", Message: err.Error(), Fix: "mend endpoint or ca_file"})
+		return
+	}
+	defer conn.Close()
+	objects := map[string][]*worker{}
+	for _, name := range slices.Sorted(maps.Keys(r.workers)) {
+		w := r.workers[name]
+		objects[w.spec.Object] = append(objects[w.spec.Object], w)
+	}
+	var following stdsync.WaitGroup
+	for object, workers := range objects {
+		f := &follower{runner: r, conn: conn, topic: pubsub.Topic(object), workers: workers}
+		following.Go(func() { f.run(ctx) })
+	}
+	following.Wait()
+}
+
+// follower hears of one object's changes.
+type follower struct {
+	runner  *runner
+	conn    *pubsub.Conn
+	topic   string
+	workers []*worker
+	stored  time.Time
+}
+
+func (f *follower) run(ctx context.Context) {
+	f.runner.storing.Lock()
+	place := f.runner.saved.Replay[f.topic]
+	f.runner.storing.Unlock()
+	pause := time.Second
+	for {
+		began := time.Now()
+		err := f.conn.Subscribe(ctx, f.topic, place, func(changes []pubsub.Change, next []byte) error {
+			pause = time.Second
+			if err := f.pass(ctx, changes); err != nil {
+				return err
+			}
+			if next != nil {
+				place = next
+			}
+			f.runner.note(f.topic, nil)
+			return f.store(ctx, place)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, pubsub.ErrGap) {
+			place = nil
+			f.all()
+		}
+		if errors.Is(err, pubsub.ErrTopic) || errors.Is(err, pubsub.ErrLimit) {
+			pause = max(pause, time.Minute)
+		}
+		if time.Since(began) < time.Minute || errors.Is(err, pubsub.ErrGap) { // a stream that lived may end
+			f.runner.note(f.topic, f.problem(err))
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		pause = min(2*pause, 5*time.Minute)
+		f.all() // what changed meanwhile
+	}
+}
+
+// pass has every sync of the object tell what changed.
+func (f *follower) pass(ctx context.Context, changes []pubsub.Change) error {
+	var ids []string
+	var at time.Time
+	seen := map[string]bool{}
+	for _, c := range changes {
+		if c.All {
+			f.all()
+		}
+		for _, id := range c.IDs {
+			if !seen[id] {
+				seen[id] = true
+				ids = append(ids, id)
+			}
+		}
+		if c.Time.After(at) {
+			at = c.Time
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	told := make(chan error, len(f.workers))
+	for _, w := range f.workers {
+		select {
+		case w.changes <- change{ids: ids, at: at.Truncate(time.Second), told: told}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for range f.workers {
+		select {
+		case <-told: // a sync that failed reads its window at once
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// all has every sync of the object read its window.
+func (f *follower) all() {
+	for _, w := range f.workers {
+		w.hurry()
+	}
+}
+
+func (f *follower) store(ctx context.Context, place []byte) error {
+	if place == nil || time.Since(f.stored) < placeEvery {
+		return nil
+	}
+	f.stored = time.Now()
+	r := f.runner
+	r.storing.Lock()
+	defer r.storing.Unlock()
+	next := r.saved
+	next.Replay = maps.Clone(r.saved.Replay)
+	if next.Replay == nil {
+		next.Replay = map[string][]byte{}
+	}
+	next.Replay[f.topic] = place
+	_, err := r.put(ctx, next, nil)
+	return err
+}
+
+func (f *follower) problem(err error) *sdk.Problem {
+	p := sdk.Problem{Code: "pubsub", Path: "/pubsub", Message: f.topic + ": " + err.Error(), Fix: "nothing is lost, changes arrive at the interval; look at the network and at pubsub.endpoint"}
+	switch {
+	case errors.Is(err, pubsub.ErrGap):
+		p.Code, p.Fix = "pubsub_gap", "nothing to do: what changed meanwhile is read by SystemModstamp"
+	case errors.Is(err, pubsub.ErrTopic):
+		p.Code, p.Fix = "pubsub_topic", "select the object in Setup > Change Data Capture, and give the user View All on it"
+	case errors.Is(err, pubsub.ErrLimit):
+		p.Code, p.Fix = "pubsub_limit", "changes arrive at the interval until the limit is free again; see Setup > Platform Events > Event Delivery"
+	case errors.Is(err, sdk.ErrNeedsConsent), errors.Is(err, sdk.ErrNoToken):
+		p = client.Problem(err, "")
+	}
+	return &p
+}

@@ -22,8 +22,8 @@ type checkpoint struct {
 	V     int                   `json:"v"`
 	Org   string                `json:"org"`
 	Syncs map[string]sync.State `json:"syncs"`
-	// Replay is the place in the stream of change events.
-	Replay []byte `json:"replay,omitempty"`
+	// Replay is the place among the change events of each topic.
+	Replay map[string][]byte `json:"replay,omitempty"`
 }
 
 // runner runs the syncs of a source side by side.
@@ -280,6 +280,10 @@ func fits(events []sdk.Event, l sdk.Limits) int {
 // note says what is wrong with a part of the source; nil: it is well.
 func (r *runner) note(part string, p *sdk.Problem) {
 	r.mu.Lock()
+	if _, had := r.problems[part]; p == nil && !had {
+		r.mu.Unlock()
+		return
+	}
 	if p == nil {
 		delete(r.problems, part)
 	} else {

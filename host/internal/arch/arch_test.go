@@ -75,6 +75,7 @@ var law = map[string]room{
 	"plugins/salesforce/simulator/org/soql": {},
 	"plugins/salesforce":                    {imports: []string{"sdk", "plugins/salesforce/"}, tests: []string{"sdk/wire"}},
 	"plugins/salesforce/client":             {imports: []string{"sdk"}},
+	"plugins/salesforce/pubsub":             {imports: []string{"sdk", "plugins/salesforce/client", "plugins/salesforce/eventbus"}, tests: []string{"plugins/salesforce/simulator/org"}},
 	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}},
 	"plugins/salesforce/sync":               {imports: []string{"sdk", "plugins/salesforce/client", "plugins/salesforce/object"}, tests: []string{"plugins/salesforce/simulator/org"}},
 

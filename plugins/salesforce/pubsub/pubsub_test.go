@@ -1,0 +1,160 @@
+package pubsub_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+
+	"github.com/wellhead-io/wellhead/plugins/salesforce/pubsub"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/simulator/org"
+	"github.com/wellhead-io/wellhead/sdk"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// box is an org with a subscriber.
+type box struct {
+	*org.Org
+	t        *testing.T
+	conn     *pubsub.Conn
+	rejected int
+}
+
+func newBox(t *testing.T, silence time.Duration) *box {
+	t.Helper()
+	b := &box{Org: org.New(org.Options{Empty: true, Keepalive: 50 * time.Millisecond}), t: t}
+	t.Cleanup(b.Close)
+	web := httptest.NewServer(b.Org)
+	t.Cleanup(web.Close)
+	b.SetBaseURL(web.URL)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	b.must(err)
+	srv := grpc.NewServer()
+	b.RegisterPubSub(srv)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(l) }()
+	t.Cleanup(func() { srv.Stop(); <-served })
+	token := b.Token()
+	b.conn, err = pubsub.Dial(pubsub.Options{
+		Endpoint: l.Addr().String(), Plaintext: true, Org: b.ID(), Silence: silence,
+		Token: func(context.Context) (sdk.Token, error) {
+			return sdk.Token{AccessToken: token, InstanceURL: web.URL}, nil
+		},
+		Reject: func(sdk.Token) { b.rejected++; token = b.Token() },
+	})
+	b.must(err)
+	t.Cleanup(b.conn.Close)
+	return b
+}
+
+func (b *box) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+var errEnough = errors.New("enough")
+
+// hear subscribes behind a place until enough says so, and returns the last
+// place.
+func (b *box) hear(place []byte, enough func([]pubsub.Change) bool) ([]byte, error) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	defer cancel()
+	err := b.conn.Subscribe(ctx, pubsub.Topic("Contact"), place, func(c []pubsub.Change, next []byte) error {
+		place = next
+		if enough(c) {
+			return errEnough
+		}
+		return nil
+	})
+	return place, err
+}
+
+func (b *box) insert(name string) string {
+	b.t.Helper()
+	id, err := b.Insert("Contact", map[string]any{"LastName": name})
+	b.must(err)
+	return id
+}
+
+func TestChangesAreHeardFromWhereItWasLeft(t *testing.T) {
+	b := newBox(t, 0)
+	place, err := b.hear(nil, func(c []pubsub.Change) bool { return true }) // a keepalive has a place, too
+	if !errors.Is(err, errEnough) || place == nil {
+		t.Fatal(place, err)
+	}
+	var want, got []string
+	for range 250 { // more than are asked for at once
+		want = append(want, b.insert("A"))
+	}
+	place, err = b.hear(place, func(changes []pubsub.Change) bool {
+		for _, c := range changes {
+			if c.Object != "Contact" || c.Time.IsZero() || c.All {
+				t.Errorf("%+v", c)
+			}
+			got = append(got, c.IDs...)
+		}
+		return len(got) >= len(want)
+	})
+	if !errors.Is(err, errEnough) || !slices.Equal(got, want) {
+		t.Fatalf("%v: %d of %d changes", err, len(got), len(want))
+	}
+	b.must(b.AddField("Contact", org.Field{Name: "New__c", Label: "New", Type: "double"})) // another schema
+	b.must(b.Delete("Contact", want[0]))
+	b.must(b.Gap("Contact", "GAP_OVERFLOW"))
+	got = nil
+	_, err = b.hear(place, func(changes []pubsub.Change) bool {
+		for _, c := range changes {
+			got = append(got, c.IDs...)
+			if c.All {
+				return true
+			}
+		}
+		return false
+	})
+	if !errors.Is(err, errEnough) || !slices.Equal(got, want[:1]) {
+		t.Errorf("%v: %v", err, got)
+	}
+}
+
+func TestWhatEndsASubscriptionIsToldApart(t *testing.T) {
+	for fault, want := range map[string]error{
+		"pubsub_replay_corrupted": pubsub.ErrGap, "pubsub_auth": pubsub.ErrAuth, "pubsub_limit": pubsub.ErrLimit, "pubsub_silent": pubsub.ErrSilent,
+	} {
+		b := newBox(t, 300*time.Millisecond)
+		b.must(b.Fail(org.Fault{Name: fault, Times: 1}))
+		var place []byte
+		if want == pubsub.ErrGap {
+			place = make([]byte, 8)
+		}
+		_, err := b.hear(place, func([]pubsub.Change) bool { return false })
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v", fault, err)
+		}
+		if want == pubsub.ErrAuth && b.rejected != 1 {
+			t.Errorf("%d tokens rejected", b.rejected)
+		}
+	}
+	b := newBox(t, 0)
+	err := b.conn.Subscribe(t.Context(), "/data/NothingChangeEvent", nil, nil)
+	if !errors.Is(err, pubsub.ErrTopic) {
+		t.Errorf("unknown topic: %v", err)
+	}
+}
+
+func TestTopics(t *testing.T) {
+	for object, want := range map[string]string{"Account": "/data/AccountChangeEvent", "My__c": "/data/My__ChangeEvent"} {
+		if got := pubsub.Topic(object); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
