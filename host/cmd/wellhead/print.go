@@ -21,8 +21,8 @@ func (s *shell) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// maxCell bounds a table's cell, in characters: one long id would put the columns
-// of all rows out of sight.
+// maxCell bounds a table's cell, in characters, but for the last of a row: one long
+// id would put the columns behind it out of sight, in all rows.
 const maxCell = 64
 
 // table prints rows in columns under a head.
@@ -31,7 +31,10 @@ func (s *shell) table(head string, rows [][]string) error {
 	fmt.Fprintln(w, strings.ReplaceAll(head, " | ", "\t"))
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = clip(printable(cell))
+			row[i] = printable(cell)
+			if i < len(row)-1 {
+				row[i] = clip(row[i])
+			}
 		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
