@@ -11,5 +11,8 @@
 // reads the journal from its cursor, asks route which events are its own,
 // sends them and moves the cursor.
 //
+// A source that reads a person's org asks for access tokens. Package consent has
+// what that person granted, and renews the tokens; no plugin sees more.
+//
 // This package is the hallway: the only one that knows every room.
 package host

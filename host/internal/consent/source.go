@@ -219,7 +219,7 @@ func (s *Source) refresh(ctx context.Context) (*grant, error) {
 		return nil, missing
 	case good: // another host has refreshed it
 		return have, nil
-	case have == nil:
+	case have == nil || have.Whose != s.app.settings.whose():
 		have = &grant{}
 	}
 	fresh, err := s.app.renew(ctx, have.Refresh)

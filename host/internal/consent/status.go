@@ -53,15 +53,17 @@ func (s *Source) status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{Source: s.name, Flow: s.app.settings.Auth.Flow, LoginURL: s.app.settings.loginURL(), State: Granted}
-	if s.grant != nil {
-		st.Grant = s.grant.Grant
+	g := s.grant
+	if g == nil || g.Whose != s.app.settings.whose() {
+		g = &grant{}
 	}
+	st.Grant = g.Grant
 	switch missing := s.missing(); {
 	case missing != nil:
 		st.State, st.Error = NeedsConsent, missing
-	case s.failure != nil && !s.good(s.grant):
+	case s.failure != nil && !s.good(g):
 		st.State, st.Error, st.RetryAt = Failing, s.failure, s.retryAt
-	case s.grant == nil || s.grant.Access == "" && s.grant.Refresh == "":
+	case g.Access == "" && g.Refresh == "":
 		st.State = Untried
 	}
 	return st
