@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -204,7 +205,8 @@ func (a *attempt) settle(ctx context.Context, ask func(context.Context) (*grant,
 }
 
 func asError(err error) *Error {
-	if e, ok := err.(*Error); ok { //nolint:errorlint // only what this package made
+	var e *Error
+	if errors.As(err, &e) {
 		return e
 	}
 	return &Error{Code: CodeAnswer, Message: err.Error(), Err: err}

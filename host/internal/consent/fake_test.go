@@ -104,8 +104,11 @@ func (f *fake) token(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fake) api(w http.ResponseWriter, r *http.Request) {
-	if f.used != nil {
-		f.used(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+	f.mu.Lock()
+	used := f.used
+	f.mu.Unlock()
+	if used != nil {
+		used(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	}
 	record := `{"Name":"Acme, Inc.","IsSandbox":true}`
 	if strings.Contains(r.URL.Query().Get("q"), "FROM User") {

@@ -106,18 +106,21 @@ func TestARotatedRefreshTokenSurvivesKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fresh := make(chan struct{}, 1)
+		fresh, killed := make(chan struct{}, 1), make(chan struct{})
 		start := used.Load()
 		f.set(func(f *fake) {
 			f.used = func(access string) {
 				n, _ := strconv.Atoi(access[strings.LastIndexByte(access, '.')+1:])
 				used.Store(int64(n))
-				if killAtUse && int64(n) > start {
-					_ = cmd.Process.Kill() // between the answer and the end of its use
+				if int64(n) <= start {
+					return
 				}
 				select {
 				case fresh <- struct{}{}:
 				default:
+				}
+				if killAtUse {
+					<-killed // between Salesforce's answer and the end of its use
 				}
 			}
 		})
@@ -127,11 +130,12 @@ func TestARotatedRefreshTokenSurvivesKill(t *testing.T) {
 		if !bufio.NewScanner(out).Scan() {
 			t.Fatal("the child said nothing")
 		}
+		<-fresh
 		if !killAtUse {
-			<-fresh
 			time.Sleep(time.Duration(chance.IntN(1500)) * time.Millisecond) // chance, not synchronisation
-			_ = cmd.Process.Kill()
 		}
+		_ = cmd.Process.Kill()
+		close(killed)
 		_ = cmd.Wait()
 
 		next, err := openAt(dir, srv.URL)
