@@ -1,6 +1,7 @@
 package org
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -154,28 +155,28 @@ func (o *Org) SetFormula(object, id string, fields map[string]any) error {
 	if r == nil || r.state == gone {
 		return failure("NOT_FOUND", "no such record: "+id)
 	}
-	values, err := t.encodeStored(fields)
-	if err != nil {
+	values := make(map[*field][]byte, len(fields))
+	if err := t.encodeStored(fields, func(f *field, raw []byte) { values[f] = raw }); err != nil {
 		return err
 	}
 	t.merge(r, values, &Change{})
 	return nil
 }
 
-func (t *table) encodeStored(fields map[string]any) (map[*field][]byte, error) {
-	values := make(map[*field][]byte, len(fields))
+// encodeStored gives out the stored form of each field.
+func (t *table) encodeStored(fields map[string]any, out func(*field, []byte)) error {
 	for name, v := range fields {
 		f, ok := t.byName[strings.ToLower(name)]
 		if !ok || f.system != stored {
-			return nil, failure("INVALID_FIELD", "No such column '"+name+"' on sobject of type "+t.shape.name)
+			return failure("INVALID_FIELD", "No such column '"+name+"' on sobject of type "+t.shape.name)
 		}
 		raw, err := encode(f, v)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		values[f] = raw
+		out(f, raw)
 	}
-	return values, nil
+	return nil
 }
 
 // Load adds n rows that were there before anyone looked: there are no change
@@ -190,7 +191,10 @@ func (o *Org) Load(object string, n int, fields func(i int) map[string]any) erro
 		return err
 	}
 	now := o.Now().Unix()
-	owner := t.byName["ownerid"]
+	owner, name := t.byName["ownerid"], t.byName["name"]
+	admin := quote(makeID(userPrefix, adminNumber))
+	t.rows = slices.Grow(t.rows, n)
+	all := make([][]byte, t.slots)
 	for i := range n {
 		given := fields(i)
 		r := row{state: live, created: now, modified: now, stamp: now, createdBy: adminNumber, modifiedBy: adminNumber}
@@ -200,19 +204,15 @@ func (o *Org) Load(object string, n int, fields func(i int) map[string]any) erro
 				delete(given, name)
 			}
 		}
-		values, err := t.encodeStored(given)
-		if err != nil {
+		clear(all)
+		if err := t.encodeStored(given, func(f *field, raw []byte) { all[f.slot] = raw }); err != nil {
 			return err
 		}
-		all := make([][]byte, t.slots)
-		for f, v := range values {
-			all[f.slot] = v
-		}
 		if owner != nil && all[owner.slot] == nil {
-			all[owner.slot] = quote(makeID(userPrefix, adminNumber))
+			all[owner.slot] = admin
 		}
-		if name := t.fullName(all); name != nil {
-			all[t.byName["name"].slot] = name
+		if full := t.fullName(all); full != nil {
+			all[name.slot] = full
 		}
 		r.data = pack(all)
 		t.rows = append(t.rows, r)
