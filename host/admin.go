@@ -138,7 +138,7 @@ func (r *running) Quarantine(ctx context.Context, f console.QuarantineFilter) (c
 		}
 		last = e
 		shown := entryOf(&e)
-		shown.Claim = console.Claim{}
+		shown.Claim, shown.Attachment = console.Claim{}, nil
 		page.Entries = append(page.Entries, shown)
 	}
 	if len(page.Entries) == 0 {
@@ -217,6 +217,7 @@ func entryOf(e *quarantine.Entry) console.Entry {
 		ID: e.ID.String(), Source: e.ID.Source, Destination: e.Destination, MessageID: e.MessageID, Event: e.Event,
 		Violations: e.Violations, MoreViolations: e.MoreViolations, Size: e.Size, Hash: e.Hash,
 		ReceivedAt: e.ReceivedAt, SentAt: e.SentAt, Count: e.Count, FirstSeen: e.FirstSeen, LastSeen: e.LastSeen,
-		State: e.State.String(), StateAt: e.StateAt, StateBy: e.StateBy, Claim: claimOf(e.Claim),
+		State: e.State.String(), StateAt: e.StateAt, StateBy: e.StateBy,
+		AttachmentSize: e.AttachmentSize, Attachment: e.Attachment, Claim: claimOf(e.Claim),
 	}
 }

@@ -156,6 +156,10 @@ func (f *fake) Run(s wire.Source_RunServer) error {
 			return errors.New("it has the host's secrets")
 		}
 		return useTokens(s)
+	case "groups":
+		if err := say(groups()); err != nil {
+			return err
+		}
 	case "sick":
 		health := &wire.Health{Problems: []*wire.Problem{{Code: "slow", Message: "the database is slow", Fix: "add an index"}}}
 		if err := say(&wire.FromSource{Message: &wire.FromSource_Health{Health: health}}); err != nil {
@@ -238,6 +242,24 @@ func flood(say func(*wire.FromSource) error) error {
 			return err
 		}
 	}
+}
+
+// groups is a batch of two groups of two events. Of the second the gate refuses
+// the last.
+func groups() *wire.FromSource {
+	m := batch(1)
+	b := m.GetBatch()
+	b.Events = [][]byte{
+		[]byte(`{"type":"identify","userId":"u-1","messageId":"good-1"}`),
+		[]byte(`{"type":"track","event":"Row Added","userId":"u-1","messageId":"good-2"}`),
+		[]byte(`{"type":"identify","userId":"u-2","messageId":"bad-1"}`),
+		[]byte(`{"type":"track","userId":"u-2","messageId":"bad-2"}`),
+	}
+	b.Groups = []*wire.Group{
+		{First: 0, Count: 2, Attachment: []byte(`{"method":"PUT","path":"/api/v1/customers/u-1"}`)},
+		{First: 2, Count: 2, Attachment: []byte(`{"method":"PUT","path":"/api/v1/customers/u-2"}`)},
+	}
+	return m
 }
 
 func batch(seq uint64) *wire.FromSource {

@@ -195,6 +195,7 @@ func (s *shell) printEntry(e *console.Entry) error {
 		{"sent at", e.SentAt},
 		{"refused", times},
 		{"size", fmt.Sprintf("%d bytes, sha256 %s", e.Size, e.Hash)},
+		{"attached", attached(e)},
 	} {
 		if row[1] != "" {
 			fmt.Fprintf(s.out, "%-11s %s\n", row[0], printable(row[1]))
@@ -211,6 +212,17 @@ func (s *shell) printEntry(e *console.Entry) error {
 		fmt.Fprintf(s.out, "  and %d more\n", e.MoreViolations)
 	}
 	return s.printClaim(e)
+}
+
+// attached says what the source kept beside the event's group; empty: nothing.
+func attached(e *console.Entry) string {
+	switch {
+	case e.AttachmentSize == 0:
+		return ""
+	case e.Attachment == nil:
+		return fmt.Sprintf("%d bytes, not kept: too large", e.AttachmentSize)
+	}
+	return fmt.Sprintf("%d bytes, kept for a journeys destination", e.AttachmentSize)
 }
 
 func (s *shell) printClaim(e *console.Entry) error {

@@ -22,7 +22,7 @@ type Host interface {
 	// records and says that from here on nothing is missed; an *Error, such as
 	// CodeUnknownSource, comes before it.
 	Tail(ctx context.Context, f TailFilter, emit func([]Record) error) error
-	// Quarantine lists entries, without their claims.
+	// Quarantine lists entries, without their claims and attachments.
 	Quarantine(ctx context.Context, f QuarantineFilter) (Page, error)
 	// QuarantineGroups counts the open entries by what they have in common.
 	QuarantineGroups(ctx context.Context, f QuarantineFilter) ([]Group, error)
@@ -143,7 +143,12 @@ type Entry struct {
 	State      string    `json:"state"`
 	StateAt    time.Time `json:"stateAt,omitzero"`
 	StateBy    string    `json:"stateBy,omitempty"`
-	// Claim is not in a listing.
+	// AttachmentSize is of what the source kept beside the event's group, for a
+	// journeys destination; 0: nothing.
+	AttachmentSize int `json:"attachmentSize,omitempty"`
+	// Attachment is that, whole, in JSON as base64; nil where it was too large to be
+	// kept. Neither it nor Claim is in a listing.
+	Attachment []byte `json:"attachment,omitempty"`
 	Claim
 }
 

@@ -211,7 +211,7 @@ func refusalOf(name event.DestinationID, ev destination.Event, why *destination.
 	sum := sha256.Sum256(ev.JSON)
 	return event.Refusal{
 		Source: ev.Source, MessageID: ev.MessageID, ReceivedAt: ev.ReceivedAt, Destination: name,
-		Claim: bytes.Clone(ev.JSON), Size: len(ev.JSON), Hash: hex.EncodeToString(sum[:]),
+		Claim: bytes.Clone(ev.JSON), Size: len(ev.JSON), Hash: hex.EncodeToString(sum[:]), Attachment: bytes.Clone(ev.Attachment),
 		Violations: []event.Violation{{Code: event.CodeDestination, Message: why.Error()}},
 	}
 }

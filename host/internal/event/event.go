@@ -55,7 +55,8 @@ type Envelope struct {
 	Attachment []byte
 }
 
-// Refusal is a claim that the gate did not accept.
+// Refusal is a claim that the gate did not accept, or an accepted event that a
+// destination refused for good.
 type Refusal struct {
 	Source     SourceID
 	MessageID  string // as claimed, or as assigned by the host; empty where the claim is not an object
@@ -68,6 +69,9 @@ type Refusal struct {
 	// Hash is the hex SHA-256 of the full claim.
 	Hash       string
 	Violations []Violation
+	// Attachment is what the source keeps beside the event's group, where the event
+	// is the first of one; a destination may need it to send the event after all.
+	Attachment []byte
 	// Destination is set where a destination refused an accepted event for good.
 	Destination DestinationID
 }

@@ -131,7 +131,7 @@ type Input struct {
 	Claim event.Claim
 	// Own are reasons of the plugin to refuse the claim. They quarantine it.
 	Own []event.Violation
-	// Group and Attachment are handed on.
+	// Group and Attachment are handed on: the attachment with a refusal too.
 	Group      uint32
 	Attachment []byte
 	// SentAt is the request's sentAt, for a claim that has none.
@@ -183,7 +183,7 @@ func (w *workspace) release() {
 
 // Judge judges one claim, received at receivedAt, which counts to the
 // millisecond. A Refusal shares the claim's memory unless the claim is over the
-// limit; an Envelope does not.
+// limit; an Envelope does not. Both share the attachment's.
 func (s *Source) Judge(in Input, receivedAt time.Time) Result {
 	w := s.gate.workspaces.Get().(*workspace)
 	defer func() {

@@ -202,6 +202,7 @@ func (j *judgement) refuse(action Action) Result {
 		Size:       len(claim),
 		Hash:       hashOf(claim),
 		Violations: all,
+		Attachment: j.in.Attachment,
 	}
 	if s.fault == "" && s.raw[s.begin] == '{' {
 		id, _ := j.messageID()

@@ -62,11 +62,14 @@ func TestRefusalKeepsTheClaim(t *testing.T) {
 	if r == nil || string(r.Claim) != claim || r.Size != len(claim) || r.Hash != hex.EncodeToString(sum[:]) {
 		t.Fatalf("%+v", r)
 	}
+	if r.Attachment != nil {
+		t.Errorf("attached is %q", r.Attachment)
+	}
 	if r.Source != "website" || r.MessageID != "m" || r.SentAt != "2026-11-24T05:00:00Z" || !r.ReceivedAt.Equal(received.Truncate(time.Millisecond)) {
 		t.Errorf("%+v", r)
 	}
-	r = s.Judge(gate.Input{Claim: event.Claim(`{"type":"page"}`), SentAt: "2026-01-01T00:00:00Z", MessageID: "given"}, received).Refusal
-	if r.SentAt != "2026-01-01T00:00:00Z" || r.MessageID != "given" {
+	r = s.Judge(gate.Input{Claim: event.Claim(`{"type":"page"}`), SentAt: "2026-01-01T00:00:00Z", MessageID: "given", Attachment: []byte("x")}, received).Refusal
+	if string(r.Attachment) != "x" || r.SentAt != "2026-01-01T00:00:00Z" || r.MessageID != "given" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -75,8 +78,8 @@ func TestOversizeClaimKeepsItsBeginningAndHash(t *testing.T) {
 	s := newGate(t, gate.Options{}).Source(gate.SourceOptions{ID: "website"})
 	claim := []byte(`{"type":"page","x":"` + strings.Repeat("é", 1<<20) + `","messageId":"m","sentAt":"2026-11-24T05:00:00Z"}`)
 	sum := sha256.Sum256(claim)
-	r := s.Judge(gate.Input{Claim: claim}, received).Refusal
-	if r == nil || len(r.Claim) != 64<<10 || !bytes.HasPrefix(claim, r.Claim) || r.Size != len(claim) || r.Hash != hex.EncodeToString(sum[:]) {
+	r := s.Judge(gate.Input{Claim: claim, Attachment: []byte("x")}, received).Refusal
+	if r == nil || string(r.Attachment) != "x" || len(r.Claim) != 64<<10 || !bytes.HasPrefix(claim, r.Claim) || r.Size != len(claim) || r.Hash != hex.EncodeToString(sum[:]) {
 		t.Fatalf("kept %d of %d bytes, hash %s", len(r.Claim), r.Size, r.Hash)
 	}
 	if cap(r.Claim) > 128<<10 {

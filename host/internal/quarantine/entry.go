@@ -84,8 +84,8 @@ func (s *State) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// Entry is a refused event, or many that are identical and were refused for the
-// same reasons.
+// Entry is a refused event, or many that are identical, attachment included, and
+// were refused for the same reasons.
 type Entry struct {
 	ID ID `json:"id"`
 	// MessageID is that of the event, as claimed or as assigned; it may be empty.
@@ -100,6 +100,11 @@ type Entry struct {
 	Claim event.Claim `json:"claim"`
 	Size  int         `json:"size"`
 	Hash  string      `json:"hash"` // hex SHA-256 of the whole claim
+	// Attachment is what the source keeps beside the event's group, where the event
+	// is the first of one. It is whole, also where the claim is not, and nil where it
+	// was over 2 MiB. AttachmentSize is its length, kept or not; 0: there was none.
+	Attachment     []byte `json:"attachment,omitempty"`
+	AttachmentSize int    `json:"attachmentSize,omitempty"`
 	// Violations are the reasons, at most 64 KiB of them. The first one is what
 	// the client was told, and what the entry is grouped by.
 	Violations []event.Violation `json:"violations"`

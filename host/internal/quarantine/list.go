@@ -136,12 +136,16 @@ func (s *shelf) entry(r *record, by *closing) (Entry, error) {
 		Claim:          bytes.Clone(r.claim),
 		Size:           int(r.size),
 		Hash:           string(r.hash),
+		AttachmentSize: int(r.attached),
 		MoreViolations: int(r.more),
 		ReceivedAt:     fromNano(r.received),
 		SentAt:         string(r.sentAt),
 		Count:          r.count,
 		FirstSeen:      fromNano(r.first),
 		LastSeen:       fromNano(r.last),
+	}
+	if len(r.attachment) > 0 {
+		e.Attachment = bytes.Clone(r.attachment)
 	}
 	if by != nil {
 		e.State, e.StateAt, e.StateBy = by.state, fromNano(by.at), by.by

@@ -1,11 +1,12 @@
 // Package quarantine keeps refused events, with their bytes and every reason,
 // until they are replayed, dropped or too old: those that the gate refused, and
-// accepted ones that a destination refused for good.
+// accepted ones that a destination refused for good. What the source attached to
+// a group stays with the group's first event.
 //
 // Each source has a log of its own, so that one source's mistakes fill no
 // other's quarantine. An event is an entry in the log; what happens to it later
-// is a small record further on. A refusal with the same bytes and reasons as a
-// recent entry only raises that entry's count.
+// is a small record further on. A refusal with the same bytes, attachment and
+// reasons as a recent entry only raises that entry's count.
 //
 // Memory holds no entries: of every stretch of 256 KiB of a log it holds a sum,
 // how many entries of which reason it has, so that listing and counting read
@@ -36,8 +37,8 @@ type Options struct {
 	// Cache makes opening fast; nil: every log is read whole.
 	Cache Cache
 	// MaxBytes is what the open entries of one source may take. An entry counts
-	// with its bytes, its reasons and at most 320 bytes more. A log takes an
-	// eighth more than that on disk, and at least 32 MiB more.
+	// with its bytes, its attachment, its reasons and at most 320 bytes more. A log
+	// takes an eighth more than that on disk, and at least 32 MiB more.
 	MaxBytes int64
 	// MaxAge is how long an entry is kept after it was first refused, give or take
 	// a thirty-second part; 0: for ever.

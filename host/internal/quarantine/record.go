@@ -31,6 +31,8 @@ const (
 	kindForget = 'f'
 
 	recordVersion = 1
+	// attachedVersion is that of an entry, moved or not, with an attachment.
+	attachedVersion = 2
 )
 
 // entryOverhead is what an entry counts with beside its record: the largest
@@ -43,12 +45,20 @@ const maxHeader = 48
 // maxViolations bounds the JSON of an entry's violations.
 const maxViolations = 64 << 10
 
-// key is what recognises a refusal: the event's bytes and all reasons.
+// maxAttachment is the largest attachment that an entry keeps. A larger one is not
+// kept at all, since a part of a request is of no use to anyone. With it, an event
+// of the most that limits.event allows, 8 MiB, is still a record that the last third
+// of the least spare has room for; see makeRoom.
+const maxAttachment = 2 << 20
+
+// key is what recognises a refusal: the event's bytes, its attachment and all
+// reasons.
 type key [16]byte
 
 // record is an entry as stored. Its slices point into the frame.
 type record struct {
 	id          event.Position // of a moved entry; otherwise the record's own place
+	version     byte           // of what body has
 	flags       byte           // of a moved entry
 	count       uint64
 	first, last int64  // Unix nanoseconds
@@ -63,13 +73,16 @@ type record struct {
 	hash       []byte
 	violations []byte // JSON
 	claim      []byte
+	attached   uint64 // bytes of the attachment, kept or not
+	attachment []byte // whole, or empty
 }
 
 // draft is a refusal on its way to become a record.
 type draft struct {
-	key   key
-	body  []byte
-	count uint64
+	key     key
+	version byte
+	body    []byte
+	count   uint64
 }
 
 // charge is what an entry with this body counts against the limit.
@@ -89,9 +102,13 @@ func newDraft(r *event.Refusal) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := refusalKey(r, hash)
-	b := make([]byte, 0, len(r.Claim)+len(violations)+len(hash)+len(r.MessageID)+len(r.SentAt)+4*maxName)
-	b = append(b, k[:]...)
+	var attachment []byte
+	if len(r.Attachment) <= maxAttachment {
+		attachment = r.Attachment
+	}
+	d := &draft{key: refusalKey(r, hash), version: recordVersion, count: 1}
+	b := make([]byte, 0, len(r.Claim)+len(violations)+len(hash)+len(r.MessageID)+len(r.SentAt)+len(attachment)+4*maxName)
+	b = append(b, d.key[:]...)
 	b = appendString(b, appendGroup(nil, r))
 	b = binary.AppendVarint(b, unixNano(r.ReceivedAt))
 	b = binary.AppendUvarint(b, uint64(size))
@@ -101,7 +118,13 @@ func newDraft(r *event.Refusal) (*draft, error) {
 	b = appendString(b, hash)
 	b = appendString(b, violations)
 	b = appendString(b, r.Claim)
-	return &draft{key: k, body: b, count: 1}, nil
+	if len(r.Attachment) > 0 {
+		d.version = attachedVersion
+		b = binary.AppendUvarint(b, uint64(len(r.Attachment)))
+		b = appendString(b, attachment)
+	}
+	d.body = b
+	return d, nil
 }
 
 // unixNano writes the zero time as 0.
@@ -120,7 +143,8 @@ func fromNano(ns int64) time.Time {
 }
 
 // refusalKey is equal for identical bytes that were refused by the same for the
-// same reasons.
+// same reasons. Those that came with different requests are not identical: of each
+// request its attachment is needed.
 func refusalKey(r *event.Refusal, hash string) key {
 	h := sha256.New()
 	var b []byte
@@ -131,7 +155,11 @@ func refusalKey(r *event.Refusal, hash string) key {
 			b = appendString(b, s)
 		}
 	}
+	if len(r.Attachment) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(r.Attachment)))
+	}
 	h.Write(b)
+	h.Write(r.Attachment)
 	return key(h.Sum(nil)[:len(key{})])
 }
 
@@ -158,7 +186,7 @@ func encodeViolations(all []event.Violation) (out []byte, more int, err error) {
 // encode writes the draft as an entry that was first refused now.
 func (d *draft) encode(now int64) []byte {
 	b := make([]byte, 0, len(d.body)+maxHeader)
-	b = append(b, kindEntry, recordVersion)
+	b = append(b, kindEntry, d.version)
 	b = binary.AppendUvarint(b, d.count)
 	b = binary.AppendVarint(b, now)
 	b = binary.AppendVarint(b, now)
@@ -174,7 +202,7 @@ const (
 // encodeMoved writes the record as a moved entry.
 func (r *record) encodeMoved(flags byte) []byte {
 	b := make([]byte, 0, len(r.body)+maxHeader)
-	b = append(b, kindMoved, recordVersion, flags)
+	b = append(b, kindMoved, r.version, flags)
 	b = binary.AppendUvarint(b, uint64(r.id))
 	b = binary.AppendUvarint(b, r.count)
 	b = binary.AppendVarint(b, r.first)
@@ -185,8 +213,8 @@ func (r *record) encodeMoved(flags byte) []byte {
 // decodeEntry reads an entry, moved or not, that lies at this position.
 func decodeEntry(b []byte, at event.Position) (record, error) {
 	r := reader{b: b}
-	kind, version := r.byte(), r.byte()
-	e := record{id: at}
+	kind := r.byte()
+	e := record{id: at, version: r.byte()}
 	if kind == kindMoved {
 		e.flags = r.byte()
 		e.id = event.Position(r.uvarint())
@@ -198,7 +226,17 @@ func decodeEntry(b []byte, at event.Position) (record, error) {
 	e.received, e.size, e.more = r.varint(), r.uvarint(), r.uvarint()
 	e.messageID, e.sentAt, e.hash = r.bytes(), r.bytes(), r.bytes()
 	e.violations, e.claim = r.bytes(), r.bytes()
-	if version != recordVersion || (kind != kindEntry && kind != kindMoved) || e.count == 0 || e.size > 1<<62 {
+	switch e.version {
+	case recordVersion:
+	case attachedVersion:
+		e.attached, e.attachment = r.uvarint(), r.bytes()
+		if kept := uint64(len(e.attachment)); e.attached == 0 || e.attached > 1<<62 || kept > 0 && kept != e.attached {
+			return record{}, errShort
+		}
+	default:
+		return record{}, errShort
+	}
+	if (kind != kindEntry && kind != kindMoved) || e.count == 0 || e.size > 1<<62 {
 		return record{}, errShort
 	}
 	return e, r.end()

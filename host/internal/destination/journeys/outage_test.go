@@ -78,12 +78,12 @@ func (j *journal) Extent() deliver.Extent {
 	return deliver.Extent{First: 1, Last: n, End: n}
 }
 
-// quarantine keeps message ids.
-type quarantine struct{ ids []string }
+// quarantine keeps message ids and attachments.
+type quarantine struct{ ids, attached []string }
 
 func (q *quarantine) Refuse(_ context.Context, refusals []event.Refusal) error {
 	for _, r := range refusals {
-		q.ids = append(q.ids, r.MessageID)
+		q.ids, q.attached = append(q.ids, r.MessageID), append(q.attached, string(r.Attachment))
 	}
 	return nil
 }
@@ -202,6 +202,10 @@ func TestRequestThatCannotBeAnsweredStopsNoOther(t *testing.T) {
 			slices.Sort(q.ids)
 			if want := []string{"103/0", "50/0", "60/0", "77/0"}; !slices.Equal(q.ids, want) {
 				t.Errorf("quarantine %v, want %v", q.ids, want)
+			}
+			slices.Sort(q.attached)
+			if want := []string{mixed(103), mixed(50), mixed(60), mixed(77)}; !slices.Equal(q.attached, slices.Sorted(slices.Values(want))) {
+				t.Errorf("the quarantine has the requests %q, want %q", q.attached, want)
 			}
 			slices.Sort(taken)
 			if n := len(slices.Compact(taken)); n != 296 || len(taken) != n {
