@@ -299,6 +299,9 @@ func sizeOf(m *wire.Batch) int64 {
 	for _, e := range m.Events {
 		n += len(e)
 	}
+	for _, g := range m.Groups {
+		n += len(g.Attachment)
+	}
 	// A batch of many tiny events costs more than its bytes; a larger one than
 	// the whole bound has it for itself.
 	return min(int64(n+128*len(m.Events)), maxInFlight)
