@@ -21,10 +21,10 @@ import (
 // acknowledged is sent again under the same ids. It keeps the ledger of what
 // was.
 type loadClient struct {
-	url   string // of the collector
 	http  *http.Client
 	batch int
-	key   string
+	// request makes a request of a batch; it is called again for each attempt.
+	request func(ctx context.Context, ids []string) (*http.Request, error)
 
 	mu    sync.Mutex
 	acked map[string]bool
@@ -36,8 +36,16 @@ type loadClient struct {
 
 func newLoadClient(addr, key string, batch int) *loadClient {
 	return &loadClient{
-		url: "http://" + addr + "/v1/batch", key: key, batch: batch, acked: map[string]bool{},
+		batch: batch, acked: map[string]bool{},
 		http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
+		request: func(ctx context.Context, ids []string) (*http.Request, error) {
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/v1/batch", bytes.NewReader(batchBody(ids)))
+			if err == nil {
+				req.SetBasicAuth(key, "")
+				req.Header.Set("Content-Type", "application/json")
+			}
+			return req, err
+		},
 	}
 }
 
@@ -61,9 +69,8 @@ const patience = 2 * time.Minute
 func (c *loadClient) sendUntilAcked(ctx context.Context, ids []string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	body := batchBody(ids)
 	for {
-		status, retry, err := c.send(ctx, body)
+		status, retry, err := c.send(ctx, ids)
 		switch {
 		case err == nil && status == http.StatusOK:
 			c.mu.Lock()
@@ -88,13 +95,11 @@ func (c *loadClient) sendUntilAcked(ctx context.Context, ids []string) error {
 
 // send makes one request. A batch must be answered as a whole: its body says
 // that nothing was refused.
-func (c *loadClient) send(ctx context.Context, body []byte) (status int, retry time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+func (c *loadClient) send(ctx context.Context, ids []string) (status int, retry time.Duration, err error) {
+	req, err := c.request(ctx, ids)
 	if err != nil {
 		return 0, 0, err
 	}
-	req.SetBasicAuth(c.key, "")
-	req.Header.Set("Content-Type", "application/json")
 	res, err := c.http.Do(req)
 	if err != nil {
 		var op *net.OpError

@@ -26,23 +26,30 @@ type sentByClient struct {
 // runClient runs a script, which fails where an event was not answered 200.
 func runClient(t *testing.T, args ...string) sentByClient {
 	t.Helper()
+	var r sentByClient
+	runScript(t, "", &r, args...)
+	return r
+}
+
+// runScript runs a script with its standard input, and decodes the JSON that it
+// prints. A script that fails fails the test.
+func runScript(t *testing.T, input string, out any, args ...string) {
+	t.Helper()
 	if _, err := os.Stat(filepath.Join(clientScripts, "node_modules")); err != nil {
 		t.Fatal("the clients are not installed: npm ci --ignore-scripts --prefix plugins/javascript/testdata/clients")
 	}
 	cmd := exec.CommandContext(t.Context(), "node", args...)
-	cmd.Dir = clientScripts
-	out, err := cmd.Output()
+	cmd.Dir, cmd.Stdin = clientScripts, strings.NewReader(input)
+	printed, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		t.Fatalf("node %v: %v\n%s%s", args, err, out, exit.Stderr)
+		t.Fatalf("node %v: %v\n%s%s", args, err, printed, exit.Stderr)
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	var r sentByClient
-	if err := json.Unmarshal(out, &r); err != nil {
-		t.Fatalf("node %v printed %q: %v", args, out, err)
+	if err := json.Unmarshal(printed, out); err != nil {
+		t.Fatalf("node %v printed %q: %v", args, printed, err)
 	}
-	return r
 }
 
 const clientsConfig = `

@@ -146,11 +146,10 @@ func (c *callers) arrive(ctx context.Context, n int) {
 	id := fmt.Sprintf("call-%d", n)
 	lc := newLoadClient(c.addr, fmt.Sprintf("key-of-source-%d", n%c.sources), 1)
 	lc.http.Transport = &http.Transport{DisableKeepAlives: true}
-	body := batchBody([]string{id})
 	for ctx.Err() == nil {
 		a := call{began: time.Now()}
 		var retry time.Duration
-		a.status, retry, a.err = lc.send(ctx, body)
+		a.status, retry, a.err = lc.send(ctx, []string{id})
 		a.ended = time.Now()
 		c.mu.Lock()
 		c.calls = append(c.calls, a)

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		binaries = dir
 		for name, pkg := range map[string]string{
 			"wellhead": "./host/cmd/wellhead", "quickstart": "./examples/quickstart",
-			"plugins/hello": "./examples/hello", "plugins/javascript": "./plugins/javascript",
+			"plugins/hello": "./examples/hello", "plugins/javascript": "./plugins/javascript", "plugins/journeys": "./plugins/journeys",
 		} {
 			build := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
 			build.Dir = ".."
