@@ -100,13 +100,13 @@ func TestAClickInTheQuickstartIsInTheFileWithinSeconds(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	shop, collector, consoleAt := freeAddr(t), freeAddr(t), freeAddr(t)
+	shop, collector, forwarder, consoleAt := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
 	for _, name := range []string{"wellhead.yaml", "shop-plan.yaml"} {
 		b, err := os.ReadFile(filepath.Join("../examples/quickstart", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := strings.NewReplacer("127.0.0.1:8080", collector, "127.0.0.1:8090", consoleAt).Replace(string(b))
+		text := strings.NewReplacer("127.0.0.1:8080", collector, "127.0.0.1:8081", forwarder, "127.0.0.1:8090", consoleAt).Replace(string(b))
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestAClickInTheQuickstartIsInTheFileWithinSeconds(t *testing.T) {
 		}
 	})
 	eventually(t, "the quickstart names its addresses", func() bool {
-		return strings.Contains(log.String(), shop) && strings.Contains(log.String(), collector) && strings.Contains(log.String(), consoleAt)
+		return strings.Contains(log.String(), shop) && strings.Contains(log.String(), collector) && strings.Contains(log.String(), forwarder) && strings.Contains(log.String(), consoleAt)
 	})
 	s := &site{t: t, dir: filepath.Join(dir, "data")}
 	for _, library := range []string{"segment", "customerio"} {
@@ -146,4 +146,13 @@ func TestAClickInTheQuickstartIsInTheFileWithinSeconds(t *testing.T) {
 			t.Errorf("%s: the page's errors: %v", library, r.Errors)
 		}
 	}
+	before := len(s.archived())
+	webhook := exec.CommandContext(t.Context(), filepath.Join(binaries, "quickstart"), "-webhook", "-dir", dir, "-bin", filepath.Join(binaries, "wellhead"))
+	if out, err := webhook.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	eventually(t, "the test webhook in the file", func() bool {
+		lines := s.lines("events.jsonl")
+		return len(lines) == before+1 && strings.Contains(string(lines[before]), `"event":"Email Delivered"`)
+	})
 }

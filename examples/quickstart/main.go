@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -20,9 +19,12 @@ import (
 	"time"
 )
 
+// Files, beside the config. Keys are made the first time.
 const (
 	configFile = "wellhead.yaml"
-	keyFile    = "data/website.key"
+	websiteKey = "data/website.key"
+	appKey     = "data/app.key" // with the site id quickstart, of the Track API
+	signingKey = "data/webhook.key"
 	eventsFile = "data/events.jsonl"
 )
 
@@ -41,9 +43,14 @@ func main() {
 	flag.StringVar(&q.dir, "dir", "examples/quickstart", "folder of the config")
 	flag.StringVar(&q.bin, "bin", "bin/wellhead", "the host's binary")
 	flag.StringVar(&q.shop, "shop", "127.0.0.1:8088", "the shop's address")
+	webhook := flag.Bool("webhook", false, "send a reporting webhook, as Customer.io does, to the quickstart that runs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := q.run(ctx)
+	run := q.run
+	if *webhook {
+		run = q.sendWebhook
+	}
+	err := run(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
@@ -53,7 +60,12 @@ func main() {
 
 // run keeps the host and the shop up until ctx ends or the host does.
 func (q *quickstart) run(ctx context.Context) error {
-	key, err := q.writeKey(ctx)
+	for _, name := range []string{websiteKey, appKey, signingKey} {
+		if err := q.makeKey(ctx, name); err != nil {
+			return err
+		}
+	}
+	key, err := q.key(websiteKey)
 	if err != nil {
 		return err
 	}
@@ -97,20 +109,25 @@ func (q *quickstart) run(ctx context.Context) error {
 
 func (q *quickstart) config() string { return filepath.Join(q.dir, configFile) }
 
-// writeKey returns the website's API key, and makes one the first time.
-func (q *quickstart) writeKey(ctx context.Context) (string, error) {
-	name := filepath.Join(q.dir, keyFile)
-	if key, err := os.ReadFile(name); err == nil {
-		return strings.TrimSpace(string(key)), nil
+// makeKey makes an API key, unless an earlier quickstart did.
+func (q *quickstart) makeKey(ctx context.Context, file string) error {
+	name := filepath.Join(q.dir, file)
+	if _, err := os.Stat(name); err == nil {
+		return nil
 	}
 	key, err := exec.CommandContext(ctx, q.bin, "keys", "new").Output()
 	if err != nil {
-		return "", fmt.Errorf("make an API key: %w: run make build", err)
+		return fmt.Errorf("make an API key: %w: run make build", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return "", err
+		return err
 	}
-	return string(bytes.TrimSpace(key)), os.WriteFile(name, key, 0o600)
+	return os.WriteFile(name, key, 0o600)
+}
+
+func (q *quickstart) key(file string) (string, error) {
+	key, err := os.ReadFile(filepath.Join(q.dir, file))
+	return strings.TrimSpace(string(key)), err
 }
 
 func (q *quickstart) greet(at addresses) {
@@ -125,8 +142,10 @@ func (q *quickstart) greet(at addresses) {
     events     %s
 
   See them come:    tail -f %s
+  Track API:        http://%s/api/v1, site id quickstart, API key in %s
+  Send a webhook:   bin/quickstart -webhook
   See what flows:   bin/wellhead status -c %s
   Stop:             Ctrl-C
 
-`, q.shop, at.collector, at.console, events, events, q.config())
+`, q.shop, at.collector, at.console, events, events, at.forwarder, filepath.Join(q.dir, appKey), q.config())
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // addresses are where a host listens.
-type addresses struct{ collector, console string }
+type addresses struct{ collector, forwarder, console string }
 
 // ready waits until the host that is process pid takes events; ctx ends with it,
 // and the host itself says then what is wrong. Another host on the same data_dir,
@@ -17,7 +17,7 @@ func (q *quickstart) ready(ctx context.Context, pid int) (addresses, bool) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if at, ok := q.ask(ctx, pid); ok {
+		if at, of, ok := q.ask(ctx); ok && of == pid {
 			return at, true
 		}
 		select {
@@ -28,10 +28,11 @@ func (q *quickstart) ready(ctx context.Context, pid int) (addresses, bool) {
 	}
 }
 
-func (q *quickstart) ask(ctx context.Context, pid int) (addresses, bool) {
+// ask returns where the host that is up listens, and its process.
+func (q *quickstart) ask(ctx context.Context) (at addresses, pid int, ok bool) {
 	out, err := exec.CommandContext(ctx, q.bin, "status", "--json", "-c", q.config()).Output()
 	if err != nil && len(out) == 0 {
-		return addresses{}, false // no host answers yet
+		return addresses{}, 0, false // no host answers yet
 	}
 	var status struct {
 		PID     int
@@ -39,14 +40,17 @@ func (q *quickstart) ask(ctx context.Context, pid int) (addresses, bool) {
 		Console string
 		Plugins []struct{ Name, Listen string }
 	}
-	if json.Unmarshal(out, &status) != nil || status.PID != pid || !status.Ready {
-		return addresses{}, false
+	if json.Unmarshal(out, &status) != nil || !status.Ready {
+		return addresses{}, 0, false
 	}
-	at := addresses{console: status.Console}
+	at.console = status.Console
 	for _, p := range status.Plugins {
-		if p.Name == "javascript" {
+		switch p.Name {
+		case "javascript":
 			at.collector = p.Listen
+		case "journeys":
+			at.forwarder = p.Listen
 		}
 	}
-	return at, at.collector != ""
+	return at, status.PID, at.collector != "" && at.forwarder != ""
 }
