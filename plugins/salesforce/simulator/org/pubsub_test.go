@@ -60,7 +60,9 @@ func (b *bus) subscribe(r *eventbus.FetchRequest) *stream {
 	b.t.Helper()
 	s, err := b.client.Subscribe(b.ctx)
 	b.must(err)
-	b.must(s.Send(r))
+	if err := s.Send(r); err != nil && err != io.EOF { // io.EOF: refused already, as Recv tells
+		b.t.Fatal(err)
+	}
 	return &stream{b, s}
 }
 
