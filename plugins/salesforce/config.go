@@ -133,7 +133,7 @@ func (d *duration) UnmarshalJSON(b []byte) error {
 	}
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || n < 0 || n > 3650 {
+		if err != nil || !(n >= 0 && n <= 3650) { // NaN is neither
 			return fmt.Errorf("%q is no duration", s)
 		}
 		*d = duration(n * 24 * float64(time.Hour))
@@ -156,7 +156,7 @@ func (p *percent) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
-	if err != nil || !strings.HasSuffix(s, "%") || n <= 0 || n > 100 {
+	if err != nil || !strings.HasSuffix(s, "%") || !(n > 0 && n <= 100) {
 		return fmt.Errorf("%q is no share from 1%% to 100%%", s)
 	}
 	*p = percent(n / 100)

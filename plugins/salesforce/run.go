@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	stdsync "sync"
@@ -26,9 +27,25 @@ type checkpoint struct {
 	Replay map[string][]byte `json:"replay,omitempty"`
 }
 
+// stream is what is used of an sdk.Stream.
+type stream interface {
+	client.Tokens
+	Checkpoint() []byte
+	Limits() sdk.Limits
+	Updated() <-chan struct{}
+	Draining() <-chan struct{}
+	Commands() <-chan *sdk.SyncCommand
+	Store(ctx context.Context, b sdk.Batch) (sdk.Verdict, error)
+	Health(problems ...sdk.Problem)
+	Progress(stream string, done, total uint64, message string)
+	Syncs(all ...sdk.Sync)
+	Report(run sdk.SyncRun)
+	Log() *slog.Logger
+}
+
 // runner runs the syncs of a source side by side.
 type runner struct {
-	stream  *sdk.Stream
+	stream  stream
 	config  config
 	client  *client.Client
 	workers map[string]*worker
@@ -46,6 +63,10 @@ type runner struct {
 // Run reads until the stream ends. New settings start the syncs anew, from
 // where they are.
 func (source) Run(ctx context.Context, s *sdk.Stream) error {
+	return run(ctx, s, func() (config, error) { return readConfig(s.Settings()) })
+}
+
+func run(ctx context.Context, s stream, read func() (config, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var saved checkpoint
@@ -55,7 +76,7 @@ func (source) Run(ctx context.Context, s *sdk.Stream) error {
 		}
 	}
 	for {
-		next, err := once(ctx, s, saved)
+		next, err := once(ctx, s, read, saved)
 		if err != nil || ctx.Err() != nil || draining(s) {
 			if ctx.Err() != nil {
 				return nil
@@ -66,7 +87,7 @@ func (source) Run(ctx context.Context, s *sdk.Stream) error {
 	}
 }
 
-func draining(s *sdk.Stream) bool {
+func draining(s stream) bool {
 	select {
 	case <-s.Draining():
 		return true
@@ -76,9 +97,9 @@ func draining(s *sdk.Stream) bool {
 }
 
 // once runs until the settings change or the stream has to finish.
-func once(ctx context.Context, s *sdk.Stream, saved checkpoint) (checkpoint, error) {
+func once(ctx context.Context, s stream, read func() (config, error), saved checkpoint) (checkpoint, error) {
 	updated := s.Updated()
-	c, err := readConfig(s.Settings())
+	c, err := read()
 	if err != nil {
 		return saved, sdk.Problem{Code: "wrong_value", Message: err.Error(), Fix: "mend the source's config"}
 	}

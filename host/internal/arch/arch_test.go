@@ -97,7 +97,7 @@ var doors = map[string][]string{
 	"github.com/prometheus/":                {"host/internal/console"},
 	"github.com/alecthomas/kong":            {"host/cmd/wellhead"},
 	"github.com/hamba/avro":                 {"plugins/salesforce/pubsub", "plugins/salesforce/simulator/org"},
-	"google.golang.org/grpc":                {"sdk", "sdk/wire", "host/internal/supervise", "plugins/salesforce/eventbus", "plugins/salesforce/pubsub", "plugins/salesforce/simulator", "plugins/salesforce/simulator/org"},
+	"google.golang.org/grpc":                {"sdk", "sdk/wire", "host/internal/supervise", "plugins/salesforce", "plugins/salesforce/eventbus", "plugins/salesforce/pubsub", "plugins/salesforce/simulator", "plugins/salesforce/simulator/org"},
 	"google.golang.org/protobuf":            {"sdk/wire", "host/internal/supervise", "plugins/salesforce/eventbus"},
 	"go.yaml.in/yaml":                       {"host/internal/config", "host/internal/gate"},
 	"github.com/google/uuid":                {"host/internal/gate"},

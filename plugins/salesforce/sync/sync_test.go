@@ -49,6 +49,18 @@ func TestRowsThatBecomeVisibleLateAreRead(t *testing.T) {
 	b.must(long.Commit())
 	b.poll()
 	b.check("after the long transaction")
+
+	// Nothing tells of transactions of this object.
+	b.must(b.AlterObject("Contact", map[string]any{"replicateable": false}))
+	short := b.Begin()
+	_, err = short.Insert("Contact", map[string]any{"LastName": "late"})
+	b.must(err)
+	b.Advance(8 * time.Minute)
+	b.insert("Contact", map[string]any{"LastName": "meanwhile"})
+	b.poll()
+	b.must(short.Commit())
+	b.poll()
+	b.check("after the short transaction")
 }
 
 // airbyte#27048

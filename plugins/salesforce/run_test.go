@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	stdsync "sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+
+	"github.com/wellhead-io/wellhead/plugins/salesforce/object"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/simulator/org"
+	"github.com/wellhead-io/wellhead/sdk"
+)
+
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // simpleforce logs there
+	goleak.VerifyTestMain(m)
+}
+
+// fakeStream is the host: it stores what is new, and the checkpoint after it.
+type fakeStream struct {
+	stream // what is not used panics
+	org    *org.Org
+	url    string
+	token  sdk.Token
+
+	mu         stdsync.Mutex
+	changed    chan struct{}
+	checkpoint []byte
+	seen       map[string]bool
+	events     []string // accepted
+	problems   []sdk.Problem
+	syncs      map[string]sdk.Sync
+	runs       map[string]sdk.SyncRun
+}
+
+func newStream(t *testing.T, o org.Options) *fakeStream {
+	t.Helper()
+	o.Empty = true
+	f := &fakeStream{org: org.New(o), changed: make(chan struct{}), seen: map[string]bool{}, syncs: map[string]sdk.Sync{}, runs: map[string]sdk.SyncRun{}}
+	t.Cleanup(f.org.Close)
+	srv := httptest.NewServer(f.org)
+	t.Cleanup(srv.Close)
+	f.url = srv.URL
+	f.org.SetBaseURL(srv.URL)
+	return f
+}
+
+func (f *fakeStream) Token(context.Context) (sdk.Token, error) {
+	return sdk.Token{AccessToken: f.org.Token(), InstanceURL: f.url}, nil
+}
+func (f *fakeStream) RejectToken(sdk.Token)                   {}
+func (f *fakeStream) Checkpoint() []byte                      { f.mu.Lock(); defer f.mu.Unlock(); return f.checkpoint }
+func (f *fakeStream) Limits() sdk.Limits                      { return sdk.Limits{BatchBytes: 4 << 20, BatchEvents: 10} }
+func (f *fakeStream) Updated() <-chan struct{}                { return nil }
+func (f *fakeStream) Draining() <-chan struct{}               { return nil }
+func (f *fakeStream) Commands() <-chan *sdk.SyncCommand       { return nil }
+func (f *fakeStream) Progress(string, uint64, uint64, string) {}
+func (f *fakeStream) Log() *slog.Logger                       { return slog.New(slog.DiscardHandler) }
+
+// change does something under the lock and wakes those who wait for it.
+func (f *fakeStream) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fakeStream) Store(ctx context.Context, b sdk.Batch) (sdk.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return sdk.Verdict{}, err
+	}
+	if len(b.Events) > 10 {
+		return sdk.Verdict{}, &sdk.TooLarge{What: "events", Have: len(b.Events), Allowed: 10}
+	}
+	f.change(func() {
+		for _, e := range b.Events {
+			var v struct{ MessageID string }
+			if err := json.Unmarshal(e, &v); err != nil {
+				panic(err)
+			}
+			if !f.seen[v.MessageID] {
+				f.seen[v.MessageID] = true
+				f.events = append(f.events, string(e))
+			}
+		}
+		if b.Checkpoint != nil {
+			f.checkpoint = b.Checkpoint
+		}
+	})
+	return sdk.Verdict{}, nil
+}
+
+func (f *fakeStream) Health(p ...sdk.Problem) { f.change(func() { f.problems = p }) }
+func (f *fakeStream) Syncs(all ...sdk.Sync) {
+	f.change(func() {
+		for _, s := range all {
+			f.syncs[s.Name] = s
+		}
+	})
+}
+func (f *fakeStream) Report(r sdk.SyncRun) { f.change(func() { f.runs[r.Sync+" "+r.Kind] = r }) }
+
+// await returns when something holds, which is asked under the lock.
+func (f *fakeStream) await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		f.mu.Lock()
+		ok, changed := holds(), f.changed
+		f.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("%s: not within 20 s; problems %v, %d events", what, f.problems, len(f.events))
+		}
+	}
+}
+
+// start runs the source until the returned function is called: a kill.
+func (f *fakeStream) start(t *testing.T, c config) (kill func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run(ctx, f, func() (config, error) { return c, nil }); err != nil && ctx.Err() == nil {
+			t.Errorf("run: %v", err)
+		}
+	}()
+	var once stdsync.Once
+	kill = func() { once.Do(func() { cancel(); <-done }) }
+	t.Cleanup(kill)
+	return kill
+}
+
+func (f *fakeStream) count(text string) int {
+	n := 0
+	for _, e := range f.events {
+		if strings.Contains(e, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func settings(interval time.Duration, syncs map[string]syncConfig) config {
+	return config{Interval: duration(interval), Syncs: syncs}
+}
+
+func insert(t *testing.T, o *org.Org, name string) string {
+	t.Helper()
+	id, err := o.Insert("Contact", map[string]any{"LastName": name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestASyncThatFailsLeavesTheOthersAlone(t *testing.T) {
+	f := newStream(t, org.Options{})
+	insert(t, f.org, "A")
+	f.start(t, settings(time.Hour, map[string]syncConfig{
+		"good": {Object: "Contact", Call: object.Identify}, "object": {Object: "Nothing__c", Call: object.Group},
+		"where": {Object: "Contact", Call: object.Identify, Where: "Name ="}, "call": {Object: "Contact", Call: "page"},
+	}))
+	f.await(t, "three problems and the good sync's events", func() bool {
+		return len(f.problems) == 3 && f.syncs["good"].State == sdk.SyncIdle && f.count(`"sync":"good"`) == 1
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var got []string
+	for _, p := range f.problems {
+		got = append(got, p.Code+" "+p.Path)
+	}
+	want := []string{"wrong_value /syncs/call/call", "unknown_object /syncs/object/object", "malformed_query /syncs/where"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if r := f.runs["good backfill"]; r.Read != 1 || r.Emitted != 1 || r.Ended.IsZero() || r.Error != nil {
+		t.Errorf("%+v", r)
+	}
+	if s := f.syncs["where"]; s.State != sdk.SyncFailed || s.Due.IsZero() {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestTheSourceWaitsWhenTheQuotaIsUsed(t *testing.T) {
+	f := newStream(t, org.Options{})
+	insert(t, f.org, "A")
+	f.org.SetUsage(90_000)
+	c := settings(time.Hour, map[string]syncConfig{"contacts": {Object: "Contact", Call: object.Identify}})
+	c.Quota.StopAt = 0.8
+	f.start(t, c)
+	f.await(t, "quota", func() bool {
+		return len(f.problems) == 1 && f.problems[0].Code == "quota" && f.syncs["contacts"].State == sdk.SyncFailed
+	})
+	if n := f.org.Stats().Requests; n != 1 {
+		t.Errorf("%d requests were sent", n)
+	}
+}
+
+// serve gives the org a Pub/Sub API and returns its address.
+func serve(t *testing.T, o *org.Org) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer()
+	o.RegisterPubSub(srv)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(l) }()
+	t.Cleanup(func() { srv.Stop(); <-served })
+	return l.Addr().String()
+}
+
+// camel#17153, product-integrator-mi#4768, lfx-self-serve#2195, connect PR#4689
+func TestChangesArriveAsTheyHappenThroughKillsAndGaps(t *testing.T) {
+	f := newStream(t, org.Options{Keepalive: 50 * time.Millisecond})
+	first := insert(t, f.org, "first")
+	c := settings(time.Hour, map[string]syncConfig{
+		"contacts": {Object: "Contact", Call: object.Identify, Fields: []string{"LastName"}},
+		"again":    {Object: "Contact", Call: object.Track, Fields: []string{"LastName"}},
+	})
+	c.PubSub.Enabled, c.PubSub.Plaintext, c.PubSub.Endpoint = true, true, serve(t, f.org)
+	kill := f.start(t, c)
+	told := func(name string) func() bool {
+		return func() bool { return f.count(`"LastName":"`+name+`"`) == 2 }
+	}
+	f.await(t, "backfill", told("first"))
+	f.await(t, "a place", func() bool { return strings.Contains(string(f.checkpoint), `"replay"`) })
+	began := time.Now()
+	for i := range 300 {
+		insert(t, f.org, fmt.Sprint("live", i))
+	}
+	f.await(t, "the last of 300 changes", told("live299"))
+	t.Logf("300 changes in %s", time.Since(began).Round(time.Millisecond))
+
+	kill()
+	insert(t, f.org, "while down")
+	kill = f.start(t, c)
+	f.await(t, "the change while it was down", told("while down"))
+	if err := f.org.Delete("Contact", first); err != nil {
+		t.Fatal(err)
+	}
+	f.await(t, "the deletion", func() bool { return f.count("Deleted") == 2 })
+
+	kill()
+	if err := f.org.Fail(org.Fault{Name: "pubsub_replay_corrupted", Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	f.start(t, c)
+	f.await(t, "the gap is told", func() bool {
+		return slices.ContainsFunc(f.problems, func(p sdk.Problem) bool { return p.Code == "pubsub_gap" })
+	})
+	f.await(t, "the gap is over", func() bool { return len(f.problems) == 0 })
+	insert(t, f.org, "after the gap")
+	f.await(t, "a change after the gap", told("after the gap"))
+}
+
+func TestConfigIsReadAsItIsWritten(t *testing.T) {
+	for text, want := range map[string]time.Duration{`"5m"`: 5 * time.Minute, `"1.5d"`: 36 * time.Hour, `"250ms"`: 250 * time.Millisecond, `0`: 0} {
+		var d duration
+		if err := json.Unmarshal([]byte(text), &d); err != nil || time.Duration(d) != want {
+			t.Errorf("%s: got %s, %v", text, time.Duration(d), err)
+		}
+	}
+	for _, text := range []string{`"x"`, `"-5m"`, `"-1d"`, `5`, `"NaNd"`} {
+		var d duration
+		if err := json.Unmarshal([]byte(text), &d); err == nil {
+			t.Errorf("%s: read as %s", text, time.Duration(d))
+		}
+	}
+	for text, ok := range map[string]bool{`"80%"`: true, `"100%"`: true, `"0%"`: false, `"101%"`: false, `"NaN%"`: false, `"80"`: false, `80`: false} {
+		var p percent
+		if err := json.Unmarshal([]byte(text), &p); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for text, want := range map[string]deletes{`true`: {}, `false`: {off: true}, `"Gone"`: {event: "Gone"}} {
+		var d deletes
+		if err := json.Unmarshal([]byte(text), &d); err != nil || d != want {
+			t.Errorf("%s: %+v, %v", text, d, err)
+		}
+	}
+}
