@@ -102,6 +102,8 @@ func TestAChangedSchemaIsTakenInWithoutAReset(t *testing.T) {
 		id := b.insert("Contact", map[string]any{"LastName": "A", "Email": "a@b.c"})
 		b.insert("Contact", map[string]any{"LastName": "B"})
 		b.poll()
+		b.Advance(time.Hour) // out of the overlap
+		b.poll()
 		b.must(b.AddField("Contact", org.Field{Name: "Score__c", Label: "Score", Type: "double"}))
 		b.must(b.SetFormula("Contact", id, map[string]any{"Score__c": 7})) // no row moves
 		b.poll()
