@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -17,9 +18,11 @@ const (
 	firstRead = 4 << 10
 	growth    = 2
 	// A body has grace to arrive, and a second more for each paceBytes of it
-	// that have come: one that stalls does not hold what it has sent for long.
+	// that have come, up to longest in all: one that stalls does not hold what it
+	// has sent for long.
 	grace     = 10 * time.Second
 	paceBytes = 2 << 10
+	longest   = time.Minute
 	// gzipOverhead is how much longer than its contents a gzip body may be,
 	// for contents that do not compress.
 	gzipOverhead = 4 << 10
@@ -32,20 +35,27 @@ type Bodies struct {
 }
 
 // Read returns the body, decompressed, of at most limit bytes, and charges it
-// to held as it arrives.
-func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, limit int, held *Share) ([]byte, *Problem) {
+// to held as it arrives. What has not arrived at the context's deadline does not
+// count. A connection whose body was not read to its end is not used again.
+func (b *Bodies) Read(ctx context.Context, w http.ResponseWriter, r *http.Request, limit int, held *Share) ([]byte, *Problem) {
+	body, p := b.read(ctx, w, r, limit, held)
+	if p != nil {
+		w.Header().Set("Connection", "close")
+	}
+	return body, p
+}
+
+func (b *Bodies) read(ctx context.Context, w http.ResponseWriter, r *http.Request, limit int, held *Share) ([]byte, *Problem) {
 	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
 	case "", "identity":
 		if r.ContentLength > int64(limit) {
 			return nil, TooLarge(limit)
 		}
-		src := pace(w, http.MaxBytesReader(w, r.Body, int64(limit)+1))
-		defer src.end()
-		return readAll(src, limit, int(max(r.ContentLength, 0)), held)
+		src := pace(ctx, w, http.MaxBytesReader(w, r.Body, int64(limit)+1))
+		return src.all(readAll(src, limit, int(max(r.ContentLength, 0)), held))
 	case "gzip", "x-gzip":
-		src := pace(w, http.MaxBytesReader(w, r.Body, int64(limit)+gzipOverhead))
-		defer src.end()
-		return b.unzip(src, limit, held)
+		src := pace(ctx, w, http.MaxBytesReader(w, r.Body, int64(limit)+gzipOverhead))
+		return src.all(b.unzip(src, limit, held))
 	default:
 		return nil, &Problem{Status: http.StatusUnsupportedMediaType, Code: "content_encoding",
 			Message: "Content-Encoding may be gzip or nothing"}
@@ -69,11 +79,16 @@ type paced struct {
 	src   io.Reader
 	conn  *http.ResponseController
 	began time.Time
+	last  time.Time // the deadline goes no further
 	got   int
 }
 
-func pace(w http.ResponseWriter, src io.Reader) *paced {
+func pace(ctx context.Context, w http.ResponseWriter, src io.Reader) *paced {
 	p := &paced{src: src, conn: http.NewResponseController(w), began: time.Now()}
+	p.last = p.began.Add(longest)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(p.last) {
+		p.last = deadline
+	}
 	p.extend()
 	return p
 }
@@ -88,13 +103,23 @@ func (p *paced) Read(b []byte) (int, error) {
 }
 
 func (p *paced) extend() {
+	deadline := p.began.Add(grace + time.Duration(p.got/paceBytes)*time.Second)
+	if deadline.After(p.last) {
+		deadline = p.last
+	}
 	// It fails only where there is no connection, as in tests.
-	_ = p.conn.SetReadDeadline(p.began.Add(grace + time.Duration(p.got/paceBytes)*time.Second))
+	_ = p.conn.SetReadDeadline(deadline)
 }
 
-// end takes the deadline away: beyond the body the server reads on to notice
-// that the client has gone.
-func (p *paced) end() { _ = p.conn.SetReadDeadline(time.Time{}) }
+// all takes the deadline away from a body that is whole: beyond it the server
+// reads on to notice that the client has gone. Another body keeps it, since the
+// server would wait for the rest before it answers.
+func (p *paced) all(body []byte, problem *Problem) ([]byte, *Problem) {
+	if problem == nil {
+		_ = p.conn.SetReadDeadline(time.Time{})
+	}
+	return body, problem
+}
 
 // readAll reads up to limit bytes. The buffer grows with what arrives, so that
 // a client holds no more memory than it has sent.

@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -56,7 +58,7 @@ func TestABodysDeadlineMovesWithWhatArrives(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(
 		strings.NewReader(strings.Repeat("x", 10)), bytes.NewReader(make([]byte, 20*paceBytes))))
 	before := time.Now()
-	if _, p := new(Bodies).Read(c, r, 1<<20, NewBudget(1<<20).Share()); p != nil {
+	if _, p := new(Bodies).Read(t.Context(), c, r, 1<<20, NewBudget(1<<20).Share()); p != nil {
 		t.Fatal(p)
 	}
 	first, last, after := c.read[0], c.read[len(c.read)-2], c.read[len(c.read)-1]
@@ -68,5 +70,44 @@ func TestABodysDeadlineMovesWithWhatArrives(t *testing.T) {
 	}
 	if !after.IsZero() {
 		t.Errorf("the deadline stays: %v", after)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	c.read = nil
+	r = httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(make([]byte, 20*paceBytes)))
+	if _, p := new(Bodies).Read(soon, c, r, 1<<20, NewBudget(1<<20).Share()); p != nil {
+		t.Fatal(p)
+	}
+	for _, d := range c.read {
+		if d.After(time.Now().Add(time.Second)) {
+			t.Errorf("a deadline is %s beyond the caller's", time.Until(d)-time.Second)
+		}
+	}
+}
+
+func TestAStalledBodyIsAnswered(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, p := new(Bodies).Read(ctx, w, r, 1<<20, NewBudget(1<<20).Share())
+		if p == nil {
+			t.Error("it is whole")
+			return
+		}
+		WriteJSON(w, p.Status, struct{}{})
+	}))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
+		t.Errorf("%v, answer %q", err, answer)
 	}
 }

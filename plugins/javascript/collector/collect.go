@@ -72,7 +72,7 @@ func (q *request) take(w http.ResponseWriter) ([]refusal, *ingest.Problem) {
 	if q.to.typ != "" {
 		limit, setting, remedy = q.maxEvent, "max_event", "send less in the event"
 	}
-	raw, p := q.bodies.Read(w, q.http, limit, q.held)
+	raw, p := q.bodies.Read(q.http.Context(), w, q.http, limit, q.held)
 	if p != nil {
 		if p.Status == http.StatusRequestEntityTooLarge {
 			p.Message += ", the collector's " + setting + ": " + remedy

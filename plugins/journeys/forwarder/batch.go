@@ -21,7 +21,7 @@ const entityPath = "/api/v2/entity"
 // that are good go into one Emit, so that there is one answer: where they are
 // not stored the client sends all of them again.
 func (q *request) batch() *problem {
-	body, p := q.body(translate.MaxBody)
+	body, p := q.body(q.http.Context(), translate.MaxBody)
 	if p != nil {
 		return p
 	}

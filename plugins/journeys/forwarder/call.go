@@ -22,11 +22,11 @@ func (q *request) call(e *translate.Endpoint) *problem {
 	if e == translate.Entity {
 		limit = translate.MaxOperation
 	}
-	body, p := q.body(limit)
+	body, p := q.body(q.http.Context(), limit)
 	if p != nil {
 		return p
 	}
-	events, err := e.Events(q.path, q.http.URL.RawQuery, body)
+	events, err := e.Events(q.path, q.query, body)
 	if err != nil {
 		return badCall(err)
 	}
@@ -82,8 +82,8 @@ func refusedEvents(v sdk.Verdict) int {
 // attachment is the call as a destination needs it to make it again.
 func (q *request) attachment(body []byte) []byte {
 	target := q.path
-	if query := q.http.URL.RawQuery; query != "" {
-		target += "?" + query
+	if q.query != "" {
+		target += "?" + q.query
 	}
 	return appendAttachment(make([]byte, 0, attachmentSize(target, len(body))), q.http.Method, target, body)
 }

@@ -3,6 +3,7 @@ package forwarder
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -71,6 +72,7 @@ type request struct {
 	http    *http.Request
 	w       http.ResponseWriter
 	path    string // escaped
+	query   string // escaped
 	version int    // of the API whose form the answer has
 	held    *ingest.Share
 	source  *Source // nil: not known yet
@@ -85,7 +87,8 @@ func (q *request) log() *slog.Logger {
 
 // serve answers the request, or says why it is not taken.
 func (q *request) serve() *problem {
-	path := q.http.URL.EscapedPath()
+	path, query, _ := strings.Cut(target(q.http), "?")
+	q.query = query
 	if name, ok := strings.CutPrefix(path, "/webhooks/"); ok && !strings.Contains(name, "/") {
 		return q.webhook(name)
 	}
@@ -146,13 +149,33 @@ func unauthorized(code, message string) *problem {
 	return &problem{Problem: ingest.Problem{Status: http.StatusUnauthorized, Code: code, Message: message}}
 }
 
-// body reads the body of at most limit bytes.
-func (q *request) body(limit int) ([]byte, *problem) {
-	raw, p := q.bodies.Read(q.w, q.http, limit, q.held)
+// body reads the body of at most limit bytes, while ctx lasts.
+func (q *request) body(ctx context.Context, limit int) ([]byte, *problem) {
+	raw, p := q.bodies.Read(ctx, q.w, q.http, limit, q.held)
 	if p != nil {
 		return nil, &problem{Problem: *p}
 	}
 	return raw, nil
+}
+
+// target returns the request's path and query as the client escaped them, and
+// escaped where it did not. The URL's own EscapedPath will not do: where one
+// character of a path should have been escaped, it forgets which slashes were.
+func target(r *http.Request) string {
+	t := r.RequestURI
+	if !strings.HasPrefix(t, "/") { // with a scheme and a host before it
+		t = r.URL.RequestURI()
+	}
+	bad := func(c byte) bool { return c <= ' ' || c >= 0x7f || strings.IndexByte("\"#<>\\^`{|}", c) >= 0 }
+	var out []byte
+	for i := range len(t) {
+		if bad(t[i]) {
+			out = fmt.Appendf(out, "%%%02X", t[i])
+		} else {
+			out = append(out, t[i])
+		}
+	}
+	return string(out)
 }
 
 // webhookName decodes the name of a source in a path.

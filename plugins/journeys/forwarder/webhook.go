@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -47,8 +48,9 @@ func (q *request) webhook(name string) *problem {
 	if p != nil {
 		return p
 	}
-	_ = http.NewResponseController(q.w).SetReadDeadline(until) // a writer that cannot is a test's
-	body, p := q.body(maxWebhook)
+	ctx, cancel := context.WithDeadline(q.http.Context(), until)
+	defer cancel()
+	body, p := q.body(ctx, maxWebhook)
 	if p != nil {
 		return p
 	}

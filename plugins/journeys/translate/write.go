@@ -3,6 +3,7 @@ package translate
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/wellhead-io/wellhead/sdk"
@@ -123,16 +124,32 @@ const (
 )
 
 // messageID returns the client's id of a call as a JSON string; nil: it gave
-// none.
+// none that is a ULID. Any other may well be something else's, such as an order's,
+// and a second event of it must not be taken for the first one again.
 func messageID(v value) (value, *Error) {
-	if v.none() || string(v) == `""` {
+	if v.none() || v.is('0') {
 		return nil, nil
-	}
-	if v.is('0') {
-		return quoted(v), nil
 	}
 	if !v.is('"') {
 		return nil, invalid("id", "id must be a string value")
 	}
+	if !ulid(v.text()) {
+		return nil, nil
+	}
 	return v, nil
+}
+
+// ulid reports whether s is 26 digits of Crockford's base 32, of 128 bits.
+// Source: github.com/ulid/spec.
+func ulid(s string) bool {
+	if len(s) != 26 || s[0] > '7' {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i] | 0x20
+		if (s[i] < '0' || s[i] > '9') && (c < 'a' || c > 'z' || strings.IndexByte("ilou", c) >= 0) {
+			return false
+		}
+	}
+	return true
 }
