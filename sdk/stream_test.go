@@ -102,16 +102,20 @@ func TestAnEmitBeyondTheWindowWaits(t *testing.T) {
 }
 
 func TestABatchBeyondTheLimitsIsNotSent(t *testing.T) {
-	got := make(chan error, 1)
+	got := make(chan error, 2)
 	h := startPlugin(t, sdk.Plugin{Source: runFunc(func(ctx context.Context, s *sdk.Stream) error {
 		_, err := s.Emit(ctx, sdk.Batch{Events: make([]sdk.Event, 4)})
+		got <- err
+		_, err = s.Emit(ctx, sdk.Batch{Checkpoint: make([]byte, wire.MaxCheckpoint+1)})
 		got <- err
 		return nil
 	})}, nil)
 	h.run(startOf("a"))
 	var large *sdk.TooLarge
-	if err := <-got; !errors.As(err, &large) || large.Allowed != 3 {
-		t.Errorf("error %v", err)
+	for _, allowed := range []int{3, wire.MaxCheckpoint} {
+		if err := <-got; !errors.As(err, &large) || large.Allowed != allowed {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 

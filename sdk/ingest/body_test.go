@@ -15,7 +15,13 @@ import (
 // conn is a connection's deadlines.
 type conn struct {
 	http.ResponseWriter
-	read []time.Time
+	read  []time.Time
+	write time.Time
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.write = t
+	return nil
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
@@ -82,6 +88,15 @@ func TestABodysDeadlineMovesWithWhatArrives(t *testing.T) {
 		if d.After(time.Now().Add(time.Second)) {
 			t.Errorf("a deadline is %s beyond the caller's", time.Until(d)-time.Second)
 		}
+	}
+}
+
+func TestAnAnswerHasToBeRead(t *testing.T) {
+	w := httptest.NewRecorder()
+	c := &conn{ResponseWriter: w}
+	WriteJSON(c, http.StatusOK, struct{}{})
+	if left := time.Until(c.write); left <= 0 || left > answerTime || w.Body.String() != "{}" {
+		t.Errorf("%q may be read for %s", w.Body, left)
 	}
 }
 

@@ -129,6 +129,7 @@ type fake struct {
 type fakeConfig struct {
 	Batches    int    `json:"batches"`     // sent at once, without waiting for verdicts
 	EventBytes int    `json:"event_bytes"` // of each event; 0: a short one
+	Checkpoint int    `json:"checkpoint"`  // bytes of each; 0: the number of batches
 	FirstSeq   uint64 `json:"first_seq"`   // 0: 1
 	Fail       string `json:"fail"`        // the error of Run
 	FailTimes  int    `json:"fail_times"`  // how often; 0: always
@@ -346,6 +347,9 @@ func (s *fakeStream) work(ctx context.Context, c fakeConfig, checkpoint []byte) 
 			event = make([]byte, c.EventBytes)
 		}
 		b := &wire.Batch{Events: [][]byte{event}, Checkpoint: []byte(strconv.Itoa(i + 1)), Seq: c.FirstSeq}
+		if c.Checkpoint > 0 {
+			b.Checkpoint = make([]byte, c.Checkpoint)
+		}
 		if c.Group > 0 {
 			b.Groups = []*wire.Group{{Count: c.Group}}
 		}

@@ -35,6 +35,7 @@ func TestABrokenStreamIsEndedAndTheOthersGoOn(t *testing.T) {
 		{"batch-before-started", fakeConfig{Batches: 1, NoStarted: true}, supervise.CodeSourceProtocol, "Started"},
 		{"too-many-bytes", fakeConfig{Batches: 1, EventBytes: 4<<20 + 1}, supervise.CodeSourceProtocol, "more than 4194304"},
 		{"far-too-many-bytes", fakeConfig{Batches: 1, EventBytes: 6 << 20}, supervise.CodeSourceFailed, "limits.request"},
+		{"too-long-checkpoint", fakeConfig{Batches: 1, Checkpoint: wire.MaxCheckpoint + 1}, supervise.CodeSourceProtocol, "checkpoint has 524289 bytes"},
 		{"group-without-events", fakeConfig{Batches: 1, Group: 2}, supervise.CodeSourceProtocol, "exceeds the 1 events"},
 		{"flood", fakeConfig{Batches: 10}, supervise.CodeSourceProtocol, "more than 4 batches"},
 		{"error-of-run", fakeConfig{Fail: "the password is wrong"}, supervise.CodeSourceFailed, "the password is wrong"},
