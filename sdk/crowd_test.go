@@ -23,7 +23,7 @@ func crowded(t *testing.T, handler http.HandlerFunc) (addr string) {
 	go func() { served <- srv.Serve(c) }()
 	t.Cleanup(func() {
 		_ = srv.Close()
-		_ = <-served
+		<-served
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for c.open > 0 { // the server tells of each when it has noticed
