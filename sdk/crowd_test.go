@@ -23,7 +23,9 @@ func crowded(t *testing.T, handler http.HandlerFunc) (addr string) {
 	go func() { served <- srv.Serve(c) }()
 	t.Cleanup(func() {
 		_ = srv.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for c.open > 0 { // the server tells of each when it has noticed

@@ -112,7 +112,7 @@ func (f *follower) pass(ctx context.Context, changes []pubsub.Change) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	told := make(chan error, len(f.workers))
+	told := make(chan struct{}, len(f.workers))
 	for _, w := range f.workers {
 		select {
 		case w.changes <- change{ids: ids, at: at.Truncate(time.Second), told: told}:

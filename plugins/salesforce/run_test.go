@@ -30,10 +30,8 @@ func TestMain(m *testing.M) {
 
 // fakeStream is the host: it stores what is new, and the checkpoint after it.
 type fakeStream struct {
-	stream // what is not used panics
-	org    *org.Org
-	url    string
-	token  sdk.Token
+	org *org.Org
+	url string
 
 	mu         stdsync.Mutex
 	changed    chan struct{}

@@ -28,12 +28,12 @@ type worker struct {
 	refetch  bool        // a refetch is under way: it is part of no run
 }
 
-// change names records that changed. told is closed when they were told, or
-// when a window will tell them.
+// change names records that changed. told hears when they were told, or when
+// a window will tell them.
 type change struct {
 	ids  []string
 	at   time.Time
-	told chan error
+	told chan<- struct{}
 }
 
 // errStopped ends a read at a durable place.
@@ -72,7 +72,7 @@ func (w *worker) run(ctx context.Context) error {
 			w.tell(sdk.SyncRunning, time.Time{})
 			err := w.sync.Poll(ctx)
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // the caller ended it
 			}
 			if errors.Is(err, sdk.ErrEnded) {
 				return err
@@ -201,16 +201,15 @@ func (w *worker) hurry() {
 // take refetches records. During the first read of the object they are left to
 // the window after it.
 func (w *worker) take(ctx context.Context, c change) {
-	var err error
 	if w.sync.Live() && !w.sync.State().Paused {
 		w.refetch = true
-		err = w.sync.Refetch(ctx, c.ids, c.at)
+		err := w.sync.Refetch(ctx, c.ids, c.at)
 		w.refetch = false
 		if err != nil && ctx.Err() == nil {
 			w.hurry() // a window tells what the refetch could not
 		}
 	}
-	c.told <- err
+	c.told <- struct{}{}
 }
 
 // obey carries a command out and reports whether a run is due.

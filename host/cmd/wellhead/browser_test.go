@@ -73,18 +73,16 @@ func saw(what []byte) {
 
 // orgAdmin asks the org's own admin API: org NAME JSON.
 func orgAdmin() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+os.Getenv("ORG")+"/admin/"+os.Args[1], strings.NewReader(os.Args[2]))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+os.Getenv("ORG")+"/admin/"+os.Args[1], strings.NewReader(os.Args[2]))
 	if err != nil {
 		panic(err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
 	if err != nil {
 		panic(err)
 	}
-	defer res.Body.Close()
 	_, _ = io.Copy(os.Stdout, res.Body)
+	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		os.Exit(1)
 	}

@@ -32,7 +32,7 @@ func (c *connectCommand) Run(ctx context.Context, s *shell) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
-	callback, err := c.callbackURL(ctx, conf, consents)
+	callback, err := c.callbackURL(conf, consents)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (c *connectCommand) Run(ctx context.Context, s *shell) (err error) {
 func (c *connectCommand) toConsole() bool { return c.Callback || c.CallbackURL != "" }
 
 // callbackURL is where Salesforce sends the browser.
-func (c *connectCommand) callbackURL(ctx context.Context, conf *config.Config, consents console.Consents) (string, error) {
+func (c *connectCommand) callbackURL(conf *config.Config, consents console.Consents) (string, error) {
 	at := c.Listen
 	if c.toConsole() {
 		if _, running := consents.(*console.Client); !running {

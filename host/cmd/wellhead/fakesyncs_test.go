@@ -27,13 +27,14 @@ func (syncing) Run(ctx context.Context, s *sdk.Stream) error {
 				c.Done(change(&people, &deals, c))
 				continue
 			}
-			if c.Sync == deals.Name {
+			switch {
+			case c.Sync == deals.Name:
 				deals.State = sdk.SyncFailed
 				s.Report(failedRun(n))
-			} else if people.State == sdk.SyncPaused {
+			case people.State == sdk.SyncPaused:
 				c.Done(sdk.Problem{Code: "paused", Message: "it is paused", Fix: "resume it"})
 				continue
-			} else {
+			default:
 				people.State = sdk.SyncRunning
 				run = &sdk.SyncRun{Sync: people.Name, ID: fmt.Sprint(os.Getpid(), n), Kind: "backfill", Started: time.Now(), Read: 400, Emitted: 399}
 				s.Report(*run)

@@ -77,7 +77,7 @@ func (a *attempt) begin(ctx context.Context, callback string) error {
 	app := a.source.app
 	if app.settings.Auth.Flow != Web {
 		g, err := a.settle(ctx, func(ctx context.Context) (*grant, error) { return app.renew(ctx, "") })
-		a.Attempt.Grant = &g
+		a.Grant = &g
 		return err
 	}
 	if what := badCallback(callback); what != "" {

@@ -98,8 +98,8 @@ func TestConsentsArriveWhole(t *testing.T) {
 	c.err = &console.Error{Code: "consent_denied", Message: "no", Hint: "yes"}
 	client = start(t, &fake{consents: c}, shortDir(t)).dial(t)
 	_, err = client.AwaitConsent(ctx, "1")
-	var e *console.Error
-	if !errors.As(err, &e) || *e != *c.err.(*console.Error) {
+	want, _ := errors.AsType[*console.Error](c.err)
+	if e, ok := errors.AsType[*console.Error](err); !ok || *e != *want {
 		t.Errorf("%v", err)
 	}
 }

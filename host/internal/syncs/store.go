@@ -104,7 +104,7 @@ func (b *Book) write(everything bool) error {
 	b.gone = map[string]bool{}
 	for id, s := range b.sources {
 		for _, e := range s.syncs {
-			if !e.urgent && !(everything && e.unsaved) {
+			if !e.urgent && (!everything || !e.unsaved) {
 				continue
 			}
 			value, err := json.Marshal(document{documentVersion, e.name, e.state, e.succeeded, e.runs})

@@ -82,7 +82,9 @@ func open(t *testing.T, store syncs.Store, sources ...event.SourceID) *rig {
 	go func() { done <- b.Run(ctx) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 	t.Cleanup(stop)
 	return &rig{b, stop, logs}

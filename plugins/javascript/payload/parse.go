@@ -38,7 +38,7 @@ func (p *parser) end() error {
 	if err == nil {
 		return errors.New("there is more after its end")
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

@@ -134,7 +134,7 @@ func (e *Endpoint) Events(path, query string, body []byte) ([]sdk.Event, error) 
 	if err := e.events(c); err != nil {
 		return nil, err
 	}
-	return c.writer.events, nil
+	return c.events, nil
 }
 
 // call is one call while it is translated.

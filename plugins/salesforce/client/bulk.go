@@ -94,7 +94,7 @@ func (c *Client) Rows(ctx context.Context, job, locator string, most int) (*Rows
 	if locator != "" {
 		q.Set("locator", locator)
 	}
-	resp, err := c.stream(ctx, c.jobPath(job)+"/results?"+q.Encode())
+	resp, err := c.stream(ctx, c.jobPath(job)+"/results?"+q.Encode()) //nolint:bodyclose // Close closes it
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (c *Client) Rows(ctx context.Context, job, locator string, most int) (*Rows
 		r.Count = n
 	}
 	header, err := r.csv.read()
-	if err == io.EOF && r.Count <= 0 {
+	if errors.Is(err, io.EOF) && r.Count <= 0 {
 		return r, nil
 	}
 	if err != nil {
@@ -125,9 +125,9 @@ func (c *Client) Rows(ctx context.Context, job, locator string, most int) (*Rows
 func (r *Rows) Read() ([][]byte, error) {
 	row, err := r.csv.read()
 	switch {
-	case err == io.EOF && r.Count >= 0 && r.read != r.Count:
+	case errors.Is(err, io.EOF) && r.Count >= 0 && r.read != r.Count:
 		return nil, fmt.Errorf("%w: %d of %d rows", ErrTruncated, r.read, r.Count)
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("%w after row %d: %w", ErrTruncated, r.read, noEOF(err))
@@ -142,7 +142,7 @@ func (r *Rows) Read() ([][]byte, error) {
 func (r *Rows) Close() { r.body.Close() }
 
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -169,13 +169,13 @@ func (r *csvReader) read() ([][]byte, error) {
 			return nil, errors.New("row is larger than 16 MiB")
 		}
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == io.EOF && len(r.line) == 0:
+		case errors.Is(err, io.EOF) && len(r.line) == 0:
 			return nil, io.EOF
-		case err == io.EOF && (quotes%2 != 0 || r.line[len(r.line)-1] == ','):
+		case errors.Is(err, io.EOF) && (quotes%2 != 0 || r.line[len(r.line)-1] == ','):
 			return nil, io.ErrUnexpectedEOF
-		case err != nil && err != io.EOF:
+		case err != nil && !errors.Is(err, io.EOF):
 			return nil, err
 		}
 		if quotes%2 == 0 {

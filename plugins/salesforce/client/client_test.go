@@ -62,7 +62,7 @@ func status(code int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(code)
-		io.WriteString(w, body)
+		_, _ = io.WriteString(w, body)
 	}
 }
 
@@ -73,7 +73,7 @@ func TestALongSyncSurvivesItsTokensEnd(t *testing.T) {
 				status(401, "application/json", `[{"message":"Session expired or invalid","errorCode":"`+code+`"}]`)(w, r)
 				return
 			}
-			io.WriteString(w, noRows)
+			_, _ = io.WriteString(w, noRows)
 		})
 		if _, err := c.Query(t.Context(), "SELECT Id FROM Contact", true); err != nil {
 			t.Errorf("%s: %v", code, err)
@@ -103,7 +103,7 @@ func TestWhatPassesByItselfIsAskedAgain(t *testing.T) {
 		"concurrent limit": status(403, "application/json", `[{"message":"ConcurrentRequests (Concurrent API Requests) Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]`),
 		"truncated answer": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
-			io.WriteString(w, `{"totalSize":0,`)
+			_, _ = io.WriteString(w, `{"totalSize":0,`)
 		},
 		"reset connection": func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
 	} {
@@ -171,7 +171,7 @@ func TestTheSourceStopsAtItsShareOfTheQuota(t *testing.T) {
 		c, _ := dial(t, 0.8, func(w http.ResponseWriter, _ *http.Request) {
 			n.Add(1)
 			w.Header().Set("Sforce-Limit-Info", header)
-			io.WriteString(w, noRows)
+			_, _ = io.WriteString(w, noRows)
 		})
 		if _, err := c.Query(t.Context(), "SELECT Id FROM Contact", true); err != nil {
 			t.Fatal(err)
@@ -194,7 +194,7 @@ func TestBulkPagesKeepTheirBytes(t *testing.T) {
 	c, _ := dial(t, 0, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Sforce-Locator", "null")
 		w.Header().Set("Sforce-NumberOfRecords", "3")
-		io.WriteString(w, page)
+		_, _ = io.WriteString(w, page)
 	})
 	rows, err := c.Rows(t.Context(), "750", "", 10)
 	if err != nil {
@@ -204,7 +204,7 @@ func TestBulkPagesKeepTheirBytes(t *testing.T) {
 	var got []string
 	for {
 		row, err := rows.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -222,7 +222,7 @@ func TestATruncatedBulkPageIsNoticed(t *testing.T) {
 	for cut := len("\"Id\",\"Text\"\n"); cut < len(whole)-1; cut++ { // the last LF may be missing
 		c, _ := dial(t, 0, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Sforce-NumberOfRecords", "2")
-			io.WriteString(w, whole[:cut])
+			_, _ = io.WriteString(w, whole[:cut])
 		})
 		rows, err := c.Rows(t.Context(), "750", "", 10)
 		if err != nil {

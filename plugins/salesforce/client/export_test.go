@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"errors"
 	"io"
 )
 
@@ -11,7 +12,7 @@ func ReadCSV(in io.Reader) ([][]string, error) {
 	var out [][]string
 	for {
 		row, err := r.read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		if err != nil {

@@ -114,10 +114,10 @@ func NewMapper(o *Object, m Mapping) (*Mapper, []sdk.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	context := appendText([]byte(`,"context":{"salesforce":{"org":`), []byte(m.Org))
-	context = appendText(append(context, `,"sync":`...), []byte(m.Sync))
-	context = appendText(append(context, `,"object":`...), []byte(o.Name))
-	p.context = append(context, `,"id":`...)
+	p.context = appendText([]byte(`,"context":{"salesforce":{"org":`), []byte(m.Org))
+	p.context = appendText(append(p.context, `,"sync":`...), []byte(m.Sync))
+	p.context = appendText(append(p.context, `,"object":`...), []byte(o.Name))
+	p.context = append(p.context, `,"id":`...)
 	return p, nil
 }
 

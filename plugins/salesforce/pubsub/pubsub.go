@@ -173,7 +173,7 @@ func (c *Conn) Subscribe(ctx context.Context, topic string, replay []byte, handl
 			err = stream.Send(&eventbus.FetchRequest{TopicName: topic, NumRequested: want})
 		}
 	}
-	if context.Cause(ctx) == silent {
+	if errors.Is(context.Cause(ctx), silent) {
 		return ErrSilent
 	}
 	if err != nil && status.Code(err) == codes.Unknown {

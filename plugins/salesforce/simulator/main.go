@@ -44,8 +44,9 @@ func main() {
 	empty := flag.Bool("empty", false, "start without example records")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, a, org.Options{Empty: *empty}); err != nil {
+	err := run(ctx, a, org.Options{Empty: *empty})
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "simulator:", err)
 		os.Exit(1)
 	}
@@ -58,7 +59,7 @@ func run(ctx context.Context, a addresses, options org.Options) error {
 		return err
 	}
 	if a.caFile != "" {
-		if err := os.WriteFile(a.caFile, ca, 0o644); err != nil {
+		if err := os.WriteFile(a.caFile, ca, 0o600); err != nil {
 			return err
 		}
 	}
@@ -77,7 +78,7 @@ func run(ctx context.Context, a addresses, options org.Options) error {
 		if s.address == "" {
 			continue
 		}
-		l, err := net.Listen("tcp", s.address)
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
 		if err != nil {
 			return fmt.Errorf("%w: is another simulator running? choose another address", err)
 		}

@@ -54,7 +54,7 @@ func BenchmarkBackfill(b *testing.B) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/describe"):
-			io.WriteString(w, `{"name":"Contact","label":"Contact","queryable":true,"fields":[`+describe.String()[1:]+`]}`)
+			_, _ = io.WriteString(w, `{"name":"Contact","label":"Contact","queryable":true,"fields":[`+describe.String()[1:]+`]}`)
 		case strings.HasSuffix(r.URL.Path, "/results"):
 			at, _ := strconv.Atoi(r.URL.Query().Get("locator"))
 			next := "null"
@@ -63,13 +63,13 @@ func BenchmarkBackfill(b *testing.B) {
 			}
 			w.Header().Set("Sforce-Locator", next)
 			w.Header().Set("Sforce-NumberOfRecords", strconv.Itoa(page))
-			io.WriteString(w, text)
+			_, _ = io.WriteString(w, text)
 		case strings.Contains(r.URL.Path, "/jobs/query"):
 			fmt.Fprintf(w, `{"id":"750","state":"JobComplete","numberRecordsProcessed":%d}`, (rows+page-1)/page*page)
 		case strings.Contains(r.URL.RawQuery, "COUNT"):
 			fmt.Fprintf(w, `{"totalSize":%d,"done":true,"records":[]}`, rows)
 		default:
-			io.WriteString(w, `{"totalSize":0,"done":true,"records":[]}`)
+			_, _ = io.WriteString(w, `{"totalSize":0,"done":true,"records":[]}`)
 		}
 	}))
 	defer srv.Close()

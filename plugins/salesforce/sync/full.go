@@ -249,7 +249,7 @@ func (s *Sync) page(ctx context.Context, rows *client.Rows) error {
 	read, size := uint64(0), 0
 	for {
 		row, err := rows.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

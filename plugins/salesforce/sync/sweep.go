@@ -36,7 +36,7 @@ func (s *Sync) sweepIfDue(ctx context.Context, now time.Time, must bool) error {
 		}
 		before = *d
 	}
-	ids, err := s.compare(ctx, &before, now)
+	ids, err := s.compare(ctx, &before)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (s *Sync) sweepIfDue(ctx context.Context, now time.Time, must bool) error {
 
 // compare reads all Ids, takes those that there were before the last
 // comparison out of before, and returns the digest of all.
-func (s *Sync) compare(ctx context.Context, before *digest, now time.Time) (*digest, error) {
+func (s *Sync) compare(ctx context.Context, before *digest) (*digest, error) {
 	columns := []string{"Id"}
 	if s.mapper.Object().Field("CreatedDate") != nil {
 		columns = append(columns, "CreatedDate")

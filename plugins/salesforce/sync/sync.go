@@ -242,7 +242,7 @@ func (s *Sync) newMapper(o *object.Object) (*object.Mapper, error) {
 	}
 	rest := s.Mapping
 	rest.Fields = nil
-	for _, name := range s.Mapping.Fields {
+	for _, name := range s.Fields {
 		if o.Field(name) != nil {
 			rest.Fields = append(rest.Fields, name)
 		}

@@ -386,7 +386,7 @@ func TestProblemsOfTheConfigAreNamed(t *testing.T) {
 		b.insert("Contact", map[string]any{"LastName": "A"})
 		err := b.sync.Poll(t.Context())
 		var p sync.Problems
-		if got := client.Problem(err, "").Code; !(errors.As(err, &p) && p[0].Code == want) && got != want {
+		if got := client.Problem(err, "").Code; (!errors.As(err, &p) || p[0].Code != want) && got != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

@@ -81,7 +81,7 @@ func (d *Destination) refusals(a answer, n int) (map[int]*destination.Error, *de
 	var said struct{ Errors []fault }
 	err := json.Unmarshal(a.body, &said)
 	if a.status != http.StatusMultiStatus && (err != nil || len(said.Errors) == 0) {
-		return nil, nil
+		return nil, nil //nolint:nilerr // the status says enough, whatever the body is
 	}
 	code := fmt.Sprintf("http_%d", a.status)
 	refused := map[int]*destination.Error{}

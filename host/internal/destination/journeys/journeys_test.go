@@ -632,11 +632,11 @@ func TestAnswerToABatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &api{answer: func(w http.ResponseWriter, request string) bool {
-				switch {
-				case request == whole:
+				switch request {
+				case whole:
 					w.WriteHeader(c.code)
 					_, _ = io.WriteString(w, c.body)
-				case request == one+"1}":
+				case one + "1}":
 					w.WriteHeader(http.StatusBadRequest)
 					_, _ = io.WriteString(w, `{"errors":[{"message":"no odd ones"}]}`)
 				default:

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -71,13 +72,13 @@ func (a *oauth) request(w http.ResponseWriter, r *http.Request) (*request, bool)
 		errorPage(w, "redirect_uri_mismatch", "redirect_uri must match configuration")
 		return nil, false
 	case r.Form.Get("response_type") != "code":
-		back(w, r, q, "error", "unsupported_response_type", "error_description", "response type not supported")
+		back(w, r, q, url.Values{"error": {"unsupported_response_type"}, "error_description": {"response type not supported"}})
 		return nil, false
 	case r.Form.Get("code_challenge") == "":
-		back(w, r, q, "error", "invalid_request", "error_description", "missing required code challenge")
+		back(w, r, q, url.Values{"error": {"invalid_request"}, "error_description": {"missing required code challenge"}})
 		return nil, false
 	case r.Form.Get("code_challenge_method") != "S256":
-		back(w, r, q, "error", "invalid_request", "error_description", "invalid code challenge method")
+		back(w, r, q, url.Values{"error": {"invalid_request"}, "error_description": {"invalid code challenge method"}})
 		return nil, false
 	}
 	q.scopes = strings.Fields(r.Form.Get("scope"))
@@ -89,7 +90,7 @@ func (a *oauth) request(w http.ResponseWriter, r *http.Request) (*request, bool)
 			s = "refresh_token"
 		}
 		if !slices.Contains(q.app.Scopes, s) {
-			back(w, r, q, "error", "invalid_scope", "error_description", "the requested scope is invalid, unknown, or malformed")
+			back(w, r, q, url.Values{"error": {"invalid_scope"}, "error_description": {"the requested scope is invalid, unknown, or malformed"}})
 			return nil, false
 		}
 	}
@@ -98,7 +99,7 @@ func (a *oauth) request(w http.ResponseWriter, r *http.Request) (*request, bool)
 
 func (a *oauth) decide(w http.ResponseWriter, r *http.Request, q *request, user uint32) {
 	if r.PostForm.Get("decision") != "allow" {
-		back(w, r, q, "error", "access_denied", "error_description", "end-user denied authorization")
+		back(w, r, q, url.Values{"error": {"access_denied"}, "error_description": {"end-user denied authorization"}})
 		return
 	}
 	f, struck := a.org.faults.strike(atAuthorize, target(r))
@@ -107,35 +108,33 @@ func (a *oauth) decide(w http.ResponseWriter, r *http.Request, q *request, user 
 		errorPage(w, "invalid_client", "app must be installed into org")
 		return
 	case struck && f.Name == "oauth_app_blocked" || q.app.Blocked:
-		back(w, r, q, "error", "OAUTH_APP_BLOCKED", "error_description", "this app is blocked by admin")
+		back(w, r, q, url.Values{"error": {"OAUTH_APP_BLOCKED"}, "error_description": {"this app is blocked by admin"}})
 		return
 	case struck || q.app.NotInstalled:
-		back(w, r, q, "error", "OAUTH_EC_APP_NOT_FOUND", "error_description", "external client app is not installed in this org")
+		back(w, r, q, url.Values{"error": {"OAUTH_EC_APP_NOT_FOUND"}, "error_description": {"external client app is not installed in this org"}})
 		return
 	}
 	text := "aPrx" + rand.Text()
 	a.mu.Lock()
 	a.codes[text] = &code{q.app, user, q.scopes, q.redirect, q.form.Get("code_challenge"), a.org.Now().Add(codeLife)}
 	a.mu.Unlock()
-	back(w, r, q, "code", text)
+	back(w, r, q, url.Values{"code": {text}})
 }
 
 // back sends the browser to the app's callback with these parameters.
-func back(w http.ResponseWriter, r *http.Request, q *request, pairs ...string) {
+func back(w http.ResponseWriter, r *http.Request, q *request, answer url.Values) {
 	u, err := url.Parse(q.redirect)
 	if err != nil {
 		errorPage(w, "redirect_uri_mismatch", "redirect_uri must match configuration")
 		return
 	}
 	values := u.Query()
-	for i := 0; i < len(pairs); i += 2 {
-		values.Set(pairs[i], pairs[i+1])
-	}
+	maps.Copy(values, answer)
 	if state := q.form.Get("state"); state != "" {
 		values.Set("state", state)
 	}
 	u.RawQuery = values.Encode()
-	http.Redirect(w, r, u.String(), http.StatusFound)
+	http.Redirect(w, r, u.String(), http.StatusFound) //nolint:gosec // to a callback that the app has registered
 }
 
 // verifies reports whether the verifier is that of the code's challenge.
@@ -196,7 +195,7 @@ var refusalPage = template.Must(template.New("refusal").Parse(`<!doctype html>
 func errorPage(w http.ResponseWriter, code, message string) {
 	shown := code + " : " + message
 	if code == "invalid_client" {
-		shown = "OAUTH_APPROVAL_ERROR_GENERIC : An unexpected error has occured during authentication. Please try again."
+		shown = "OAUTH_APPROVAL_ERROR_GENERIC : An unexpected error has occured during authentication. Please try again." //nolint:misspell // so Salesforce spells it
 	}
 	w.Header().Set("Content-Type", "text/html;charset=UTF-8")
 	w.WriteHeader(http.StatusBadRequest)

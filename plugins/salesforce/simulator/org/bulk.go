@@ -156,7 +156,7 @@ func bulkable(text string, found *result) error {
 	}
 	switch {
 	case found.t.access.NoBulk:
-		return failure("INVALIDENTITY", "Entity '"+found.t.shape.name+"' is not supported by the Bulk API.")
+		return failure("INVALIDENTITY", "Entity '"+found.t.name+"' is not supported by the Bulk API.")
 	case q.Count || found.aggregate != nil:
 		return failure("API_ERROR", "Aggregate Relationships not supported in Bulk Query")
 	case q.Offset >= 0:
@@ -216,7 +216,7 @@ func (js *jobs) state(j *job) string {
 }
 
 func (js *jobs) info(j *job, state string) map[string]any {
-	out := map[string]any{"id": j.id, "operation": j.operation, "object": j.found.t.shape.name, "createdById": makeID(userPrefix, uint64(j.user)),
+	out := map[string]any{"id": j.id, "operation": j.operation, "object": j.found.t.name, "createdById": makeID(userPrefix, uint64(j.user)),
 		"createdDate": j.created.UTC().Format(restTime), "systemModstamp": j.created.UTC().Format(restTime), "state": state,
 		"concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": json.Number(j.version),
 		"jobType": "V2Query", "lineEnding": cmp.Or(j.ending, "LF"), "columnDelimiter": cmp.Or(j.delimiter, "COMMA")}

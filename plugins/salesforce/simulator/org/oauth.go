@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	// DefaultClientID and DefaultClientSecret are of the app that every org has:
+	// DefaultClientID is of the app that every org has:
 	// web server flow with rotation and client credentials as the admin, with
 	// any port of this machine as its callback, at /callback or /oauth/callback.
-	DefaultClientID     = "wellhead-simulator"
+	DefaultClientID = "wellhead-simulator"
+	// DefaultClientSecret is its secret.
 	DefaultClientSecret = "simulator-secret"
 )
 
@@ -270,10 +271,10 @@ func (o *Org) user(username string) (uint32, bool) {
 // serveOAuth answers below /services/oauth2, /id and /.well-known.
 func (o *Org) serveOAuth(w http.ResponseWriter, r *http.Request, path []string) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	switch {
-	case path[0] == ".well-known":
+	switch path[0] {
+	case ".well-known":
 		o.configuration(w, r)
-	case path[0] == "id":
+	case "id":
 		o.identity(w, r, path)
 	default:
 		switch path[len(path)-1] {

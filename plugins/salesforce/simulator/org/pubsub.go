@@ -75,7 +75,7 @@ func (p *pubsub) topic(name string) (*table, bool) {
 	p.org.mu.RLock()
 	defer p.org.mu.RUnlock()
 	for _, t := range p.org.tables {
-		if strings.EqualFold(name, "/data/"+eventName(t.shape.name)) && !t.access.NoRead && t.is("queryable") {
+		if strings.EqualFold(name, "/data/"+eventName(t.name)) && !t.access.NoRead && t.is("queryable") {
 			return t, true
 		}
 	}
@@ -295,7 +295,7 @@ func (s *subscription) deliver() (sent bool, err error) {
 	}
 	for _, c := range next {
 		s.at = c.Number
-		if s.t == nil || c.Object == s.t.shape.name {
+		if s.t == nil || c.Object == s.t.name {
 			if found = append(found, c); len(found) == min(s.pending, maxBatch) {
 				break
 			}

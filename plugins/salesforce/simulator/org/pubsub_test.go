@@ -3,6 +3,7 @@ package org_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -25,7 +26,7 @@ import (
 type bus struct {
 	*box
 	client eventbus.PubSubClient
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of the test, with the metadata that every call needs
 }
 
 func newBus(t *testing.T, options org.Options) *bus {
@@ -60,7 +61,7 @@ func (b *bus) subscribe(r *eventbus.FetchRequest) *stream {
 	b.t.Helper()
 	s, err := b.client.Subscribe(b.ctx)
 	b.must(err)
-	if err := s.Send(r); err != nil && err != io.EOF { // io.EOF: refused already, as Recv tells
+	if err := s.Send(r); err != nil && !errors.Is(err, io.EOF) { // io.EOF: refused already, as Recv tells
 		b.t.Fatal(err)
 	}
 	return &stream{b, s}
@@ -83,7 +84,7 @@ func (s *stream) refused() string {
 	s.t.Helper()
 	for {
 		if _, err := s.Recv(); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return "EOF"
 			}
 			return strings.Join(s.Trailer().Get("error-code"), ",")

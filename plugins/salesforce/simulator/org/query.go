@@ -3,6 +3,7 @@ package org
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,13 +62,13 @@ func (o *Org) query(text string, all bool) (*result, error) {
 	o.find(q, where, keys, all, out)
 	out.total = len(out.rows)
 	if slices.ContainsFunc(q.Select, func(i soql.Item) bool { return i.Func != "" && i.Func != "FIELDS" }) {
-		return out, o.aggregates(text, q, out)
+		o.aggregates(q, out)
 	}
 	return out, nil
 }
 
 func parseFailure(err error) error {
-	if e, ok := err.(*soql.Error); ok {
+	if e, ok := errors.AsType[*soql.Error](err); ok {
 		return failure(e.Code, e.Error())
 	}
 	return err
@@ -283,7 +284,7 @@ func compareAs(typ string, a, b []byte) int {
 }
 
 // aggregates computes COUNT, MIN and MAX over what was found.
-func (o *Org) aggregates(text string, q *soql.Query, out *result) error {
+func (o *Org) aggregates(q *soql.Query, out *result) {
 	row := []byte(`{"attributes":{"type":"AggregateResult"}`)
 	unnamed := 0
 	for i, item := range q.Select {
@@ -295,8 +296,8 @@ func (o *Org) aggregates(text string, q *soql.Query, out *result) error {
 		row = append(row, `,"`+name+`":`...)
 		row = append(row, o.aggregate(out, &out.columns[i], item.Func)...)
 	}
-	out.aggregate, out.rows, out.total = append(row, '}'), nil, 1
-	return nil
+	row = append(row, '}')
+	out.aggregate, out.rows, out.total = row, nil, 1
 }
 
 func (o *Org) aggregate(out *result, c *column, fn string) []byte {

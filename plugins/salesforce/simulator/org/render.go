@@ -52,11 +52,11 @@ type writer struct {
 // record appends a row as a REST answer shows it.
 func (w *writer) record(b []byte, nd *node, t *table, n uint64, r *row) []byte {
 	b = append(b, `{"attributes":{"type":"`...)
-	b = append(b, t.shape.name...)
+	b = append(b, t.name...)
 	b = append(b, `","url":"/services/data/v`...)
 	b = append(b, w.version...)
 	b = append(b, `/sobjects/`...)
-	b = append(b, t.shape.name...)
+	b = append(b, t.name...)
 	b = append(b, '/')
 	b = t.appendID(b, n)
 	b = append(b, `"}`...)

@@ -15,7 +15,7 @@ const (
 // span reads start and end, whose seconds count for nothing.
 func (o *Org) span(c *call, t *table, days time.Duration) (from, to time.Time, err error) {
 	if !t.is("replicateable") {
-		return from, to, failure("INVALID_TYPE_FOR_OPERATION", "entity type "+t.shape.name+" does not support replication")
+		return from, to, failure("INVALID_TYPE_FOR_OPERATION", "entity type "+t.name+" does not support replication")
 	}
 	for name, at := range map[string]*time.Time{"start": &from, "end": &to} {
 		v := parseDateTime(c.r.URL.Query().Get(name))

@@ -24,7 +24,7 @@ func (o *Org) readable(q string, n soql.Name) (*table, error) {
 			"after the entity name. Please reference your WSDL or the describe call for the appropriate names.", n.Text)
 	}
 	if !t.is("queryable") {
-		return nil, queryError("INVALID_TYPE_FOR_OPERATION", q, n.Pos, "entity type %s does not support query", t.shape.name)
+		return nil, queryError("INVALID_TYPE_FOR_OPERATION", q, n.Pos, "entity type %s does not support query", t.name)
 	}
 	return t, nil
 }
@@ -33,7 +33,7 @@ func (o *Org) readable(q string, n soql.Name) (*table, error) {
 func (o *Org) resolve(q string, t *table, n soql.Name) (column, error) {
 	c := column{t: t}
 	path := n.Path()
-	if len(path) > 1 && strings.EqualFold(path[0], t.shape.name) {
+	if len(path) > 1 && strings.EqualFold(path[0], t.name) {
 		path = path[1:]
 	}
 	for _, name := range path[:len(path)-1] {
@@ -56,7 +56,7 @@ func (o *Org) resolve(q string, t *table, n soql.Name) (column, error) {
 	f, ok := c.t.find(path[len(path)-1])
 	if !ok {
 		return c, queryError("INVALID_FIELD", q, n.Pos, "No such column '%s' on entity '%s'. If you are attempting to use a custom field, be sure to append the '__c' "+
-			"after the custom field name. Please reference your WSDL or the describe call for the appropriate names.", path[len(path)-1], c.t.shape.name)
+			"after the custom field name. Please reference your WSDL or the describe call for the appropriate names.", path[len(path)-1], c.t.name)
 	}
 	c.f = f
 	return c, nil

@@ -123,7 +123,8 @@ var pages = sync.Pool{New: func() any { b := make([]byte, 0, 1<<20); return &b }
 func (o *Org) writePage(c *call, page *cursor, id string, from int) {
 	buf, _ := pages.Get().(*[]byte)
 	defer pages.Put(buf)
-	b := append((*buf)[:0], `{"totalSize":`...)
+	b := (*buf)[:0]
+	b = append(b, `{"totalSize":`...)
 	b = strconv.AppendInt(b, int64(page.total), 10)
 	to := min(from+page.size, len(page.rows))
 	if done := to == len(page.rows); done {
@@ -294,11 +295,11 @@ func (o *Org) serveRecord(c *call, t *table, id string) {
 		if fields, err = readFields(c); err == nil {
 			err = o.do(c.user, func(tx *Tx) error {
 				tx.strict = true
-				return tx.update(t.shape.name, id, fields)
+				return tx.update(t.name, id, fields)
 			})
 		}
 	case http.MethodDelete:
-		err = o.do(c.user, func(tx *Tx) error { return tx.remove(t.shape.name, id, "DELETE") })
+		err = o.do(c.user, func(tx *Tx) error { return tx.remove(t.name, id, "DELETE") })
 	default:
 		err = failure("METHOD_NOT_ALLOWED", "HTTP Method '"+c.r.Method+"' not allowed. Allowed are HEAD,GET,PATCH,DELETE")
 	}
@@ -318,7 +319,7 @@ func (o *Org) readRecord(c *call, t *table, id string) {
 		id = "" // of no record
 	}
 	o.mu.RLock()
-	found, err := o.query("SELECT "+list+" FROM "+t.shape.name+" WHERE Id = '"+id+"' LIMIT 1", true)
+	found, err := o.query("SELECT "+list+" FROM "+t.name+" WHERE Id = '"+id+"' LIMIT 1", true)
 	deleted := err == nil && len(found.rows) == 1 && found.t.rows[found.rows[0]-1].state != live
 	o.mu.RUnlock()
 	switch {

@@ -96,13 +96,12 @@ func objectMeta(name, prefix string) map[string]any {
 		"childRelationships": []any{}, "recordTypeInfos": []any{}, "supportedScopes": []any{}, "actionOverrides": []any{}, "namedLayoutInfos": []any{}}
 }
 
-func (o *Org) addTable(s *shape) *table {
+func (o *Org) addTable(s *shape) {
 	t := &table{shape: s, slots: len(s.fields)}
 	o.tables[strings.ToLower(s.name)] = t
 	if s.prefix != "" {
 		o.prefixes[s.prefix] = t
 	}
-	return t
 }
 
 // load is Load of rows that are written here.

@@ -332,7 +332,7 @@ func (tx *Tx) encode(t *table, fields map[string]any, may string) (map[*field][]
 	for name, v := range fields {
 		f, ok := t.find(name)
 		if !ok {
-			return nil, failure("INVALID_FIELD", fmt.Sprintf("No such column '%s' on sobject of type %s", name, t.shape.name))
+			return nil, failure("INVALID_FIELD", fmt.Sprintf("No such column '%s' on sobject of type %s", name, t.name))
 		}
 		allowed, _ := f.meta[may].(bool)
 		if f.system != stored || f.calculated || tx.strict && !allowed {

@@ -66,7 +66,7 @@ func (o *Org) Merge(object, master string, losers ...string) error {
 		}
 		f, ok := t.byName["masterrecordid"]
 		if !ok {
-			return failure("INVALID_OPERATION", t.shape.name+" cannot be merged")
+			return failure("INVALID_OPERATION", t.name+" cannot be merged")
 		}
 		if err := tx.set(object, master, nil); err != nil {
 			return err
@@ -81,7 +81,7 @@ func (o *Org) Merge(object, master string, losers ...string) error {
 			}
 			moved[id] = true
 		}
-		return tx.reparent(t.shape.name, master, moved)
+		return tx.reparent(t.name, master, moved)
 	})
 }
 
@@ -96,7 +96,7 @@ func (tx *Tx) reparent(object, master string, moved map[string]bool) error {
 				if t.rows[i].state != live || !moved[string(text(one(t.rows[i].data, f.slot)))] {
 					continue
 				}
-				if err := tx.set(t.shape.name, t.id(uint64(i+1)), map[*field][]byte{f: quote(master)}); err != nil {
+				if err := tx.set(t.name, t.id(uint64(i+1)), map[*field][]byte{f: quote(master)}); err != nil {
 					return err
 				}
 			}
@@ -168,7 +168,7 @@ func (t *table) encodeStored(fields map[string]any, out func(*field, []byte)) er
 	for name, v := range fields {
 		f, ok := t.byName[strings.ToLower(name)]
 		if !ok || f.system != stored {
-			return failure("INVALID_FIELD", "No such column '"+name+"' on sobject of type "+t.shape.name)
+			return failure("INVALID_FIELD", "No such column '"+name+"' on sobject of type "+t.name)
 		}
 		raw, err := encode(f, v)
 		if err != nil {
