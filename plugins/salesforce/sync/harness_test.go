@@ -8,10 +8,13 @@ import (
 	"io"
 	"log"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
+	stdsync "sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +49,7 @@ type box struct {
 	fail     error // of the next Emit, once
 	after    int   // Emits that pass before fail
 	lost     bool  // the failing Emit stores, but is not heard of
+	before   atomic.Pointer[func(request string)]
 }
 
 type event struct {
@@ -65,7 +69,12 @@ func newBox(t testing.TB, spec sync.Spec, o org.Options) *box {
 	o.Empty = true
 	b := &box{Org: org.New(o), t: t, spec: spec, seen: map[string]bool{}, runs: map[string]sync.Progress{}}
 	t.Cleanup(b.Close)
-	srv := httptest.NewServer(b.Org)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if before := b.before.Load(); before != nil {
+			(*before)(r.RequestURI)
+		}
+		b.ServeHTTP(w, r)
+	}))
 	t.Cleanup(srv.Close)
 	b.SetBaseURL(srv.URL)
 	b.client = client.New(client.Options{Tokens: tokens{b, srv.URL}, Backoff: time.Millisecond})
@@ -154,6 +163,18 @@ func (b *box) must(err error) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// meanwhile does something when the next request comes that contains a text,
+// before it is answered.
+func (b *box) meanwhile(text string, do func()) {
+	var once stdsync.Once
+	before := func(request string) {
+		if strings.Contains(request, text) {
+			once.Do(do)
+		}
+	}
+	b.before.Store(&before)
 }
 
 // poll lets the org's clock pass the lag and polls.

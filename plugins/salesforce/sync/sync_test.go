@@ -230,6 +230,45 @@ func TestAWideObjectIsReadInParts(t *testing.T) {
 	}
 }
 
+// A condition may be longer than all that is left for the names of fields.
+func TestALongConditionLeavesRoomForOneField(t *testing.T) {
+	spec := narrow()
+	spec.Fields = []string{"FirstName", "LastName", "Email"}
+	spec.Where = "LastName NOT IN ('" + strings.Repeat("x", 3800) + "')"
+	b := newBox(t, spec, org.Options{})
+	b.insert("Contact", map[string]any{"FirstName": "F", "LastName": "L", "Email": "a@b.c"})
+	b.poll()
+	b.check("long condition")
+}
+
+// What a record was and what it has become are never told as one.
+func TestTheePartsOfARecordAreOfOneState(t *testing.T) {
+	spec := contacts()
+	spec.Fields = []string{"FirstName", "LastName"}
+	for i := range 40 {
+		spec.Fields = append(spec.Fields, fmt.Sprintf("A_rather_long_name_of_a_field_%d__c", i))
+	}
+	b := newBox(t, spec, org.Options{})
+	for _, f := range spec.Fields[2:] {
+		b.must(b.AddField("Contact", org.Field{Name: f, Label: "X", Type: "string", Length: 80}))
+	}
+	last := spec.Fields[len(spec.Fields)-1]
+	b.sync.SetURILimit(3000)
+	id := b.insert("Contact", map[string]any{"LastName": "old", last: "old"})
+	b.poll()
+	b.must(b.Update("Contact", id, map[string]any{"LastName": "a", last: "a"}))
+	b.Advance(6 * time.Second)
+	b.meanwhile(last, func() { b.must(b.Update("Contact", id, map[string]any{"LastName": "b", last: "b"})) })
+	b.must(b.sync.Poll(t.Context()))
+	b.poll()
+	b.check("changed between two queries")
+	for _, e := range b.events {
+		if e.Traits["LastName"] != e.Traits[last] {
+			t.Errorf("told as one: %v and %v", e.Traits["LastName"], e.Traits[last])
+		}
+	}
+}
+
 // estuary PR#3414
 func TestFormulasAreReadAnew(t *testing.T) {
 	spec := contacts()
@@ -350,10 +389,15 @@ func TestABulkBackfillSurvives(t *testing.T) {
 }
 
 func TestABackfillGoesOnWhereItWasKilled(t *testing.T) {
+	const page = 250
 	for _, rows := range []int{999, 2600} {
 		for _, lost := range []bool{false, true} {
-			b := newBox(t, narrow(), org.Options{})
-			b.must(b.Load("Contact", rows, names(0)))
+			b := newBox(t, narrow(), org.Options{PageSize: page})
+			long := b.Now().Add(-time.Hour) // no window reads them
+			b.must(b.Load("Contact", rows, func(i int) map[string]any {
+				return map[string]any{"LastName": fmt.Sprint(i), "SystemModstamp": long, "CreatedDate": long}
+			}))
+			kills := 0
 			for after := 2; ; after++ {
 				b.fail, b.after, b.lost = errKilled, after, lost
 				b.Advance(6 * time.Second)
@@ -364,10 +408,14 @@ func TestABackfillGoesOnWhereItWasKilled(t *testing.T) {
 				if !errors.Is(err, errKilled) {
 					t.Fatal(err)
 				}
+				kills++
 				b.restart()
 			}
 			if n := len(b.fold()); n != rows {
 				t.Errorf("%d of %d rows", n, rows)
+			}
+			if rows < 1000 && b.repeated > kills*page || !lost && b.repeated > 0 {
+				t.Errorf("%d rows told again after %d kills, lost %t", b.repeated, kills, lost)
 			}
 			if b.Stats().BulkJobs > 1 {
 				t.Errorf("%d jobs for one backfill", b.Stats().BulkJobs)

@@ -136,7 +136,7 @@ func TestQueries(t *testing.T) {
 		return row
 	}))
 	for _, tc := range []struct{ where, want string }{
-		{"ORDER BY Name DESC", "Ünal Zeta Gamma Beta beta acme"},
+		{"ORDER BY Name DESC", "Ünal Zeta Gamma beta Beta acme"},
 		{"ORDER BY ParentId NULLS LAST, NumberOfEmployees DESC LIMIT 3", "Ünal beta acme"},
 		{"ORDER BY AnnualRevenue, Name LIMIT 3", "Beta Gamma Zeta"},
 		{"WHERE Name = 'BETA'", "Beta beta"},

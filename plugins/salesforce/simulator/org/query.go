@@ -219,12 +219,14 @@ func (o *Org) sortKeys(text string, t *table, by []soql.Order) ([]sortKey, error
 	return out, nil
 }
 
-// sort orders rows by keys, and by Id where those are equal.
+// sort orders rows by keys, and the later ones first where those are equal:
+// Salesforce promises no order then, and who relies on one should notice here.
 func (o *Org) sort(t *table, rows []uint32, keys []sortKey) {
 	if len(keys[0].col.steps) == 0 && keys[0].col.f.system == sysSystemModstamp && !keys[0].desc &&
 		(len(keys) == 1 || keys[1].col.f.system == sysID && !keys[1].desc) {
+		ties := 2*len(keys) - 3 // -1: Id is not among the keys
 		slices.SortFunc(rows, func(a, b uint32) int {
-			return cmp.Or(cmp.Compare(t.rows[a-1].stamp, t.rows[b-1].stamp), cmp.Compare(a, b))
+			return cmp.Or(cmp.Compare(t.rows[a-1].stamp, t.rows[b-1].stamp), ties*cmp.Compare(a, b))
 		})
 		return
 	}
@@ -246,7 +248,7 @@ func (o *Org) sort(t *table, rows []uint32, keys []sortKey) {
 				return c
 			}
 		}
-		return cmp.Compare(a.n, b.n)
+		return cmp.Compare(b.n, a.n)
 	})
 	for i, e := range entries {
 		rows[i] = e.n
