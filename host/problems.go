@@ -95,8 +95,10 @@ func sourceProblems(st *supervise.SourceStatus, listens bool) []console.Problem 
 	var out []console.Problem
 	switch {
 	case st.State == supervise.NeedsConsent: // consentProblems says why
-	case st.State == supervise.BackingOff && st.Error != nil:
-		out = append(out, console.Problem{Code: st.Error.Code, Where: where, What: st.Error.Message, Hint: st.Error.Hint, Unready: unready})
+	case st.Error != nil && (st.State == supervise.BackingOff || st.State == supervise.Running && st.Failures > 0):
+		// One that fails within seconds of each start is not well in between.
+		out = append(out, console.Problem{Code: st.Error.Code, Where: where, What: st.Error.Message, Hint: st.Error.Hint,
+			Unready: unready && st.State != supervise.Running})
 	case st.State != supervise.Running:
 		out = append(out, console.Problem{Code: "source_" + string(st.State), Where: where, What: "it is " + words(st.State), Unready: unready})
 	}

@@ -26,6 +26,7 @@ func TestOnlyWhatTurnsEventsAwayMakesTheHostUnready(t *testing.T) {
 		codes    string // in order; a ! marks what makes the host unready
 	}{
 		"a source runs":              {sourceProblems(&supervise.SourceStatus{State: supervise.Running, Error: failed}, true), ""},
+		"a source has just failed":   {sourceProblems(&supervise.SourceStatus{State: supervise.Running, Error: failed, Failures: 1}, true), "source_failed"},
 		"a push source fails":        {sourceProblems(&supervise.SourceStatus{State: supervise.BackingOff, Error: failed}, true), "!source_failed"},
 		"a push source starts again": {sourceProblems(&supervise.SourceStatus{State: supervise.Starting, Error: failed}, true), "!source_starting"},
 		"a poll source fails":        {sourceProblems(&supervise.SourceStatus{State: supervise.BackingOff, Error: failed}, false), "source_failed"},

@@ -20,7 +20,7 @@ type source struct {
 	spec    *SourceSpec
 	silence time.Duration
 	log     *slog.Logger
-	backoff backoff
+	backoff backoff // touched by run and, through healthy, by the stream it waits for
 
 	mu    sync.Mutex
 	tried bool // it has started or failed once
@@ -44,7 +44,6 @@ func (s *source) run(ctx context.Context) error {
 		if !s.awaitConsent(ctx) {
 			return nil
 		}
-		began := time.Now()
 		err := s.stream(ctx)
 		if ctx.Err() != nil || errors.Is(err, errDrained) || s.processEnds(ctx, err) {
 			return nil //nolint:nilerr // it is over, and not for the source's fault
@@ -54,9 +53,6 @@ func (s *source) run(ctx context.Context) error {
 				return s.silentAgain()
 			}
 			silent = time.Now()
-		}
-		if time.Since(began) >= s.tenure.entry.timing.Healthy {
-			s.backoff.reset()
 		}
 		wait := s.failed(err)
 		select {
@@ -120,7 +116,7 @@ func (s *source) failed(err error) time.Duration {
 		if st.State != NeedsConsent {
 			st.State = BackingOff
 		}
-		st.Error, st.ErrorAt, st.RetryAt = e, now, now.Add(wait)
+		st.Failures, st.Error, st.ErrorAt, st.RetryAt = s.backoff.failures, e, now, now.Add(wait)
 	})
 	s.log.Warn("source failed", "code", e.Code, "error", e.Message, e.hint(), "retry_in", wait)
 	return wait
@@ -137,6 +133,12 @@ func (s *source) started() {
 	s.setRunning(true)
 	s.update(func(st *SourceStatus) { st.State, st.Progress = Running, nil })
 	s.log.Info("source started", "generation", s.tenure.generation)
+}
+
+// healthy tells that the source ran for Timing.Healthy.
+func (s *source) healthy() {
+	s.backoff.reset()
+	s.update(func(st *SourceStatus) { st.Failures = 0 })
 }
 
 func (s *source) setRunning(runs bool) {

@@ -55,9 +55,11 @@ type SourceStatus struct {
 	Since    time.Time      `json:"since"`
 	RetryAt  time.Time      `json:"retry_at,omitzero"`
 	Restarts int            `json:"restarts"` // since the host started
-	Error    *Error         `json:"error,omitempty"`
-	ErrorAt  time.Time      `json:"error_at,omitzero"`
-	Problems []Problem      `json:"problems,omitempty"` // as the source told last
+	Failures int            `json:"failures"` // in a row; 0 once it ran for a while
+	// Error is the last failure. It stays when the source runs again.
+	Error    *Error    `json:"error,omitempty"`
+	ErrorAt  time.Time `json:"error_at,omitzero"`
+	Problems []Problem `json:"problems,omitempty"` // as the source told last
 	// Progress is by stream, in the order of their first mention. It ends with the
 	// run of the sync of that name, if there is one.
 	Progress []Progress `json:"progress,omitempty"`

@@ -27,6 +27,7 @@ type stream struct {
 	// window: a plugin that exceeds it ends its stream.
 	submitted chan submission
 	tokens    chan struct{} // unanswered token requests
+	began     chan struct{} // closed by Started
 	drained   chan struct{} // closed by Drained
 	syncs     *syncDesk
 
@@ -99,6 +100,7 @@ func (s *source) converse(ctx context.Context) error {
 		source: s, limits: limits, session: session, rpc: rpc,
 		submitted: make(chan submission, limits.Window),
 		tokens:    make(chan struct{}, maxTokenRequests),
+		began:     make(chan struct{}),
 		drained:   make(chan struct{}),
 		syncs:     newSyncDesk(),
 		heard:     time.Now(),
@@ -113,8 +115,26 @@ func (s *source) converse(ctx context.Context) error {
 	g.Go(func() error { return st.answerTokens(ctx) })
 	g.Go(func() error { return st.passCommands(ctx) })
 	g.Go(func() error { return st.watch(ctx) })
+	g.Go(func() error { return st.prove(ctx) })
 	g.Go(func() error { return st.drain(ctx) })
 	return g.Wait() // receive never returns nil
+}
+
+// prove calls the source healthy when it has run for a while.
+func (s *stream) prove(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.began:
+	}
+	t := time.NewTimer(s.source.tenure.entry.timing.Healthy)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+		s.source.healthy()
+	}
+	return nil
 }
 
 // send sends one message. The error says why the stream ended.
@@ -165,6 +185,7 @@ func (s *stream) take(ctx context.Context, m *wire.FromSource) error {
 	switch m := m.Message.(type) {
 	case *wire.FromSource_Started:
 		s.started = true
+		close(s.began)
 		s.source.started()
 		s.source.tenure.entry.supervisor.roster.enter(s.source.spec.ID, s)
 	case *wire.FromSource_Batch:

@@ -96,6 +96,27 @@ func TestASourceThatFailsIsTriedAgainAndServedAsNotRunning(t *testing.T) {
 	}
 }
 
+func TestAFailureStandsUntilTheSourceRanForAWhile(t *testing.T) {
+	for _, healthy := range []time.Duration{time.Hour, time.Millisecond} {
+		in, logs := newIntake(), &buffer{}
+		o := options(t, in, logs, fakeSpec(t, "good", source("s", fakeConfig{Fail: "not yet", FailTimes: 3})))
+		o.Timing.Healthy = healthy
+		r := startWith(t, in, logs, o)
+		s := r.await("runs at last", func(s supervise.Status) bool {
+			return s.Sources[0].State == supervise.Running && s.Sources[0].Restarts == 3
+		}).Sources[0]
+		if healthy == time.Hour && s.Failures != 3 {
+			t.Errorf("%d failures in a row", s.Failures)
+		}
+		if healthy < time.Hour {
+			s = r.await("healthy", func(s supervise.Status) bool { return s.Sources[0].Failures == 0 }).Sources[0]
+		}
+		if s.Error == nil || s.Error.Message != "not yet" {
+			t.Errorf("the last failure is forgotten: %+v", s)
+		}
+	}
+}
+
 func TestServesWithoutASourceThatDoesNotAnswer(t *testing.T) {
 	spec := fakeSpec(t, "never starts", source("slow", fakeConfig{}))
 	spec.Listen = "127.0.0.1:0"
