@@ -7,7 +7,7 @@ CLIENTS := plugins/javascript/testdata/clients plugins/salesforce/simulator/test
 INSTALLED := $(CLIENTS:%=%/node_modules/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long lint bench proto clean tools
+.PHONY: help run build test test-long fuzz lint bench proto clean tools
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-long: build $(INSTALLED) ## run the crash tests at their full counts (hours
 	./.ci/need test
 	WELLHEAD_LONG=1 $(GO) test -timeout 6h -count=1 $$($(GO) list ./host/... | grep -v '/wellhead/host$$')
 	WELLHEAD_LONG=1 $(GO) test -timeout 6h -count=1 ./host
+
+fuzz: ## hold the fast gate against the JSON Schema library, ten million times (half an hour)
+	$(GO) test -count=1 -v -timeout 6h -run AgreesWithV5 ./host/internal/schema/fast -args -cases 10000000
 
 lint: ## check style
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -42,10 +42,12 @@ var law = map[string]room{
 	"host/internal/schema":      {imports: []string{"schemas", "host/internal/event"}},
 	"host/internal/destination": {imports: []string{"host/internal/event"}},
 
+	"host/internal/schema/fast": {imports: []string{"host/internal/schema"}},
+
 	"host/internal/destination/file":     {imports: leaves},
 	"host/internal/destination/webhook":  {imports: leaves},
 	"host/internal/destination/journeys": {imports: leaves, tests: []string{"host/internal/deliver"}},
-	"host/internal/gate":                 {imports: inside},
+	"host/internal/gate":                 {imports: slices.Concat(inside, []string{"host/internal/schema/fast"})},
 	"host/internal/journal":              {imports: slices.Concat(leaves, []string{"host/internal/journal/dedup"}), tests: []string{"host/internal/journal/powercut"}},
 	"host/internal/journal/powercut":     {},
 	"host/internal/journal/dedup":        {imports: []string{"host/internal/event"}},
@@ -90,7 +92,7 @@ var doors = map[string][]string{
 	"github.com/hashicorp/go-plugin":        {"sdk/wire", "host/internal/supervise"},
 	"github.com/hashicorp/go-hclog":         {"host/internal/supervise"},
 	"github.com/nats-io/":                   {"host/internal/journal"},
-	"github.com/santhosh-tekuri/jsonschema": {"host/internal/schema", "sdk/sdktest"},
+	"github.com/santhosh-tekuri/jsonschema": {"host/internal/schema", "host/internal/schema/fast", "sdk/sdktest"},
 	"golang.org/x/oauth2":                   {"host/internal/consent"},
 	"github.com/k-capehart/go-salesforce":   {"plugins/salesforce/simulator"},
 	"github.com/simpleforce/simpleforce":    {"plugins/salesforce/client", "plugins/salesforce/simulator"},

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
+	"github.com/wellhead-io/wellhead/host/internal/schema/fast"
 )
 
 // bounds are the limits that the scanner holds, so that no validator ever sees
@@ -90,7 +91,7 @@ func (s *scanner) pointer(depth int) string {
 		}
 		name := s.raw[step.start:step.end]
 		if step.escaped {
-			name = appendUnescaped(nil, name)
+			name = fast.AppendUnescaped(nil, name)
 		}
 		for _, c := range name {
 			switch c {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
+	"github.com/wellhead-io/wellhead/host/internal/schema/fast"
 )
 
 // oversizeKept is how much of a claim over the limit a refusal keeps.
@@ -91,7 +92,7 @@ func (j *judgement) judge() {
 // judgeType finds the event's type.
 func (j *judgement) judgeType(s *scanner) (known bool) {
 	m := s.members[memberType]
-	if m.kind == text {
+	if m.Kind == text {
 		name := s.value(memberType)
 		for _, t := range event.Types {
 			if string(name) == string(t) {
@@ -101,13 +102,13 @@ func (j *judgement) judgeType(s *scanner) (known bool) {
 		}
 	}
 	v := event.Violation{Code: event.CodeUnknownType, Path: "/type"}
-	switch m.kind {
+	switch m.Kind {
 	case absent:
 		v.Message = "type is missing"
 	case text:
 		v.Message = fmt.Sprintf("type %.100q is none of identify, track, page, screen, group, alias", s.value(memberType))
 	default:
-		v.Message = fmt.Sprintf("type is %v; it must be a string", m.kind)
+		v.Message = fmt.Sprintf("type is %v; it must be a string", m.Kind)
 	}
 	j.broken = append(j.broken, v)
 	return false
@@ -123,7 +124,7 @@ func (j *judgement) judgeIDs(s *scanner) {
 		return
 	case j.call == event.Alias && s.filled(memberPreviousID):
 		return
-	case s.members[memberUserID].kind == text && s.members[memberTraitsEmail].kind == text && s.filled(memberTraitsEmail):
+	case s.members[memberUserID].Kind == text && s.members[memberTraitsEmail].Kind == text && s.filled(memberTraitsEmail):
 		return // as at Customer.io: the email is the id
 	}
 	j.broken = append(j.broken, event.Violation{
@@ -136,7 +137,7 @@ func (j *judgement) judgeIDs(s *scanner) {
 // they have cut a text.
 func (j *judgement) judgeMessageID(s *scanner) {
 	m := s.members[memberMessageID]
-	if m.kind == text && m.escaped && halved(s.raw[m.start:m.end]) {
+	if m.Kind == text && m.Escaped && fast.Halved(s.raw[m.Start:m.End]) {
 		j.broken = append(j.broken, event.Violation{
 			Code: event.CodeSchema, Path: "/messageId",
 			Message: "half of a surrogate pair is no character, and an id must be text",
@@ -176,7 +177,7 @@ func (j *judgement) accept() Result {
 func (j *judgement) messageID() (id string, own bool) {
 	s := &j.work.scan
 	if s.filled(memberMessageID) {
-		switch s.members[memberMessageID].kind {
+		switch s.members[memberMessageID].Kind {
 		case text:
 			return string(s.value(memberMessageID)), true
 		case number:
@@ -207,7 +208,7 @@ func (j *judgement) refuse(action Action) Result {
 	if s.fault == "" && s.raw[s.begin] == '{' {
 		id, _ := j.messageID()
 		r.MessageID = clip(id, maxKeptID)
-		if s.members[memberSentAt].kind == text {
+		if s.members[memberSentAt].Kind == text {
 			r.SentAt = clip(string(s.value(memberSentAt)), maxKeptTime)
 		}
 	}

@@ -1,29 +1,23 @@
 package gate
 
-// kind is what a JSON value is. The zero kind is a value that is not there.
-type kind uint8
+import "github.com/wellhead-io/wellhead/host/internal/schema/fast"
 
-const (
-	absent kind = iota
-	null
-	boolean
-	number
-	text
-	object
-	array
+// kind and member are those of package fast, which finds members as the scanner
+// does.
+type (
+	kind   = fast.Kind
+	member = fast.Value
 )
 
-func (k kind) String() string {
-	return [...]string{"nothing", "null", "a boolean", "a number", "a string", "an object", "an array"}[k]
-}
-
-// member is where a value of interest is: raw[start:end]. Of a string that is
-// without its quotes.
-type member struct {
-	start, end int
-	kind       kind
-	escaped    bool // a string that has escapes
-}
+const (
+	absent  = fast.Absent
+	null    = fast.Null
+	boolean = fast.Boolean
+	number  = fast.Number
+	text    = fast.String
+	object  = fast.Object
+	array   = fast.Array
+)
 
 // memberID is a member of an event that the gate reads or writes itself.
 type memberID uint8
@@ -99,21 +93,21 @@ func nestedMember(top memberID, name []byte) memberID {
 }
 
 // given tells whether a member is there with a value other than null.
-func (s *scanner) given(id memberID) bool { return s.members[id].kind > null }
+func (s *scanner) given(id memberID) bool { return s.members[id].Kind > null }
 
 // filled tells whether a member is there, and neither null nor an empty string.
 func (s *scanner) filled(id memberID) bool {
 	m := s.members[id]
-	return m.kind > null && (m.kind != text || m.end > m.start)
+	return m.Kind > null && (m.Kind != text || m.End > m.Start)
 }
 
 // value gives a member's value as it stands in the text; of a string what is
 // between its quotes, unescaped.
 func (s *scanner) value(id memberID) []byte {
 	m := s.members[id]
-	value := s.raw[m.start:m.end]
-	if m.escaped {
-		return appendUnescaped(nil, value)
+	value := s.raw[m.Start:m.End]
+	if m.Escaped {
+		return fast.AppendUnescaped(nil, value)
 	}
 	return value
 }

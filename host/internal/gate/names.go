@@ -3,6 +3,8 @@ package gate
 import (
 	"bytes"
 	"hash/maphash"
+
+	"github.com/wellhead-io/wellhead/host/internal/schema/fast"
 )
 
 // nameSet holds the names of the members of all objects of a text. Names are
@@ -46,7 +48,7 @@ func (n *nameSet) reset(raw []byte) {
 // unescape reads a name that has escapes. The result is valid until reset.
 func (n *nameSet) unescape(name []byte) []byte {
 	start := len(n.buf)
-	n.buf = appendUnescaped(n.buf, name)
+	n.buf = fast.AppendUnescaped(n.buf, name)
 	return n.buf[start:]
 }
 

@@ -19,7 +19,7 @@ type Plan struct {
 func (p *Plan) check(t event.Type, s *scanner, doc *Document) []event.Violation {
 	c := p.calls[t]
 	if t == event.Track {
-		if s.members[memberEvent].kind != text {
+		if s.members[memberEvent].Kind != text {
 			return nil // the common schema has refused it
 		}
 		name := s.value(memberEvent)

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
+	"github.com/wellhead-io/wellhead/host/internal/schema/fast"
 )
 
 // scanner reads one JSON text in one pass. It is used again for the next one
@@ -272,10 +273,10 @@ func (s *scanner) readName(depth int, id uint32) (memberID, bool) {
 
 // note keeps where a member's value is, which began at start and ends at pos.
 func (s *scanner) note(at memberID, k kind, start int) {
-	m := member{start: start, end: s.pos, kind: k}
+	m := member{Start: start, End: s.pos, Kind: k}
 	if k == text {
-		m.start, m.end = start+1, s.pos-1
-		m.escaped = bytes.IndexByte(s.raw[m.start:m.end], '\\') >= 0
+		m.Start, m.End = start+1, s.pos-1
+		m.Escaped = bytes.IndexByte(s.raw[m.Start:m.End], '\\') >= 0
 	}
 	s.members[at] = m
 }
@@ -312,7 +313,7 @@ func (s *scanner) readString() (escaped, ok bool) {
 			return escaped, true
 		case c == '\\':
 			escaped = true
-			n := escapeLen(raw[i:])
+			n := fast.EscapeLen(raw[i:])
 			if n == 0 {
 				s.pos = i
 				return escaped, s.fail("an escape that JSON does not know")

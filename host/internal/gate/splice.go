@@ -44,8 +44,8 @@ func (e *edits) reset(s *scanner) {
 func (e *edits) set(id memberID, write func(to []byte) []byte) {
 	from := len(e.scratch)
 	start, end := e.scan.end-1, e.scan.end-1
-	if m := e.scan.members[id]; m.kind != absent {
-		start, end = m.whole()
+	if m := e.scan.members[id]; m.Kind != absent {
+		start, end = whole(m)
 	} else {
 		e.scratch = append(e.scratch, names[id]...)
 	}
@@ -63,26 +63,26 @@ func (e *edits) setText(id memberID, s string) {
 
 // setRaw gives a member the value that the client gave another one.
 func (e *edits) setRaw(id, other memberID) {
-	start, end := e.scan.members[other].whole()
+	start, end := whole(e.scan.members[other])
 	e.set(id, func(to []byte) []byte { return append(to, e.scan.raw[start:end]...) })
 }
 
 // setViolations sets context.violations to a JSON array.
 func (e *edits) setViolations(list []byte) {
 	context := e.scan.members[memberContext]
-	if context.kind != object {
+	if context.Kind != object {
 		e.set(memberContext, func(to []byte) []byte {
 			to = append(to, `{"violations":`...)
 			return append(append(to, list...), '}')
 		})
 		return
 	}
-	start, end := context.end-1, context.end-1
+	start, end := context.End-1, context.End-1
 	from := len(e.scratch)
-	if own := e.scan.members[memberContextViolations]; own.kind != absent {
-		start, end = own.whole()
+	if own := e.scan.members[memberContextViolations]; own.Kind != absent {
+		start, end = whole(own)
 	} else {
-		if inner := e.scan.raw[context.start+1 : context.end-1]; len(bytes.TrimSpace(inner)) > 0 {
+		if inner := e.scan.raw[context.Start+1 : context.End-1]; len(bytes.TrimSpace(inner)) > 0 {
 			e.scratch = append(e.scratch, ',')
 		}
 		e.scratch = append(e.scratch, `"violations":`...)
@@ -115,11 +115,11 @@ func (e *edits) apply() []byte {
 }
 
 // whole gives a member's value with the quotes of a string.
-func (m member) whole() (start, end int) {
-	if m.kind == text {
-		return m.start - 1, m.end + 1
+func whole(m member) (start, end int) {
+	if m.Kind == text {
+		return m.Start - 1, m.End + 1
 	}
-	return m.start, m.end
+	return m.Start, m.End
 }
 
 // asJSON writes a string, or violations. That cannot fail.

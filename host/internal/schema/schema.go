@@ -130,3 +130,6 @@ func Decode(raw []byte) (any, error) {
 	}
 	return nil, err
 }
+
+// Compiled is the library's own form of the schema, for package fast.
+func (s *Schema) Compiled() *jsonschema.Schema { return s.compiled }

@@ -1,13 +1,13 @@
-package gate
+package fast
 
 import (
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// escapeLen tells how many bytes the escape is long that b begins with; 0: it
+// EscapeLen tells how many bytes the escape is long that b begins with; 0: it
 // is none.
-func escapeLen(b []byte) int {
+func EscapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
 	}
@@ -44,9 +44,9 @@ func hex4(b []byte) rune {
 	return r
 }
 
-// appendUnescaped appends the text of a string whose escapes are valid. Half a
+// AppendUnescaped appends the text of a string whose escapes are valid. Half a
 // surrogate pair becomes U+FFFD, as encoding/json has it.
-func appendUnescaped(to, s []byte) []byte {
+func AppendUnescaped(to, s []byte) []byte {
 	for i := 0; i < len(s); {
 		if s[i] != '\\' {
 			to = append(to, s[i])
@@ -80,9 +80,9 @@ func appendUnescaped(to, s []byte) []byte {
 	return to
 }
 
-// halved tells whether a string whose escapes are valid has half a surrogate
+// Halved tells whether a string whose escapes are valid has half a surrogate
 // pair: text in which different strings have become alike.
-func halved(s []byte) bool {
+func Halved(s []byte) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] != '\\' {
 			continue

@@ -1,0 +1,210 @@
+package fast
+
+// maxOthers is how many names that the program does not know an object may have.
+const maxOthers = 128
+
+// reading is an object that is being read.
+type reading struct {
+	rules  *objectRules
+	seen   uint64 // of the first 64 members, those that were read
+	bloom  uint64 // of the hashes of the others
+	base   int    // in Machine.others, where the object's begin
+	failed uint64
+	count  int
+	name   int // bytes of the name that was read last
+	path   int // bytes of the object's own path
+	depth  int
+}
+
+// object judges the object whose first member begins at i.
+func (m *Machine) object(n *node, i, depth, path int) (end int, failed uint64) {
+	if depth > m.limits.Depth || n.unknown>>object&1 != 0 {
+		return unsure, 0
+	}
+	o := reading{rules: n.object, failed: n.fails[object], base: len(m.others), path: path, depth: depth}
+	next := &n.object.first
+	i = m.space(i)
+	if i < len(m.raw) && m.raw[i] == '}' {
+		return i + 1, n.settle(o.failed | o.missing())
+	}
+	for {
+		// Most texts have their members in the order of the text before.
+		var mem *member
+		if at := next.Load(); int(at) < len(o.rules.members) {
+			mem = o.rules.members[at]
+		}
+		if mem != nil && len(m.raw)-i > len(mem.quoted) && string(m.raw[i:i+len(mem.quoted)]) == mem.quoted {
+			i += len(mem.quoted)
+			if !m.isNew(&o, mem, i-len(mem.name)-2, i-2) {
+				return unsure, 0
+			}
+		} else {
+			mem, i = m.name(&o, i)
+			if i == unsure {
+				return unsure, 0
+			}
+			if mem.index >= 0 {
+				next.Store(uint32(mem.index))
+			}
+		}
+		if m.raw[i] <= ' ' {
+			if i = m.space(i); i >= len(m.raw) {
+				return unsure, 0
+			}
+		}
+		if i = m.member(&o, mem, i); i == unsure {
+			return unsure, 0
+		}
+		if i >= len(m.raw) {
+			return unsure, 0
+		}
+		if m.raw[i] <= ' ' {
+			if i = m.space(i); i >= len(m.raw) {
+				return unsure, 0
+			}
+		}
+		switch m.raw[i] {
+		case '}':
+			m.values += o.count
+			m.paths += o.count * (path + 1)
+			m.others = m.others[:o.base]
+			return i + 1, n.settle(o.failed | o.missing())
+		case ',':
+			i++
+		default:
+			return unsure, 0
+		}
+		if i < len(m.raw) && m.raw[i] <= ' ' {
+			i = m.space(i)
+		}
+		if mem.index >= 0 {
+			next = &mem.next
+		}
+	}
+}
+
+// missing tells what an object fails by what it has not.
+func (o *reading) missing() (failed uint64) {
+	for i := range o.rules.required {
+		if r := &o.rules.required[i]; r.members&^o.seen != 0 {
+			failed |= r.bit
+		}
+	}
+	return failed | countFails(o.rules.counts, o.count)
+}
+
+// name reads the name that begins at i, and the colon, and tells what the
+// program says of it.
+func (m *Machine) name(o *reading, i int) (mem *member, end int) {
+	if i >= len(m.raw) || m.raw[i] != '"' {
+		return nil, unsure
+	}
+	start := i + 1
+	end, escaped, _ := endOfText(m.raw, start)
+	if end == unsure || escaped {
+		return nil, unsure
+	}
+	mem = o.rules.names.find(o.rules.members, m.raw, start, end)
+	if mem == nil {
+		if mem = o.rules.unnamed(m.raw[start:end]); mem == nil {
+			return nil, unsure
+		}
+	}
+	if !m.isNew(o, mem, start, end) {
+		return nil, unsure
+	}
+	i = m.space(end + 1)
+	if i+1 >= len(m.raw) || m.raw[i] != ':' {
+		return nil, unsure
+	}
+	return mem, i + 1
+}
+
+// unnamed tells what is said of a name that is not known; nil: that is not known
+// either.
+func (r *objectRules) unnamed(name []byte) *member {
+	if r.patterns == nil {
+		return r.other
+	}
+	set := 0
+	for i, p := range r.patterns {
+		if p.Match(name) {
+			set |= 1 << i
+		}
+	}
+	if set >= len(r.matched) {
+		return nil
+	}
+	return r.matched[set]
+}
+
+// isNew takes in the name raw[start:end] of an object; false: it is there
+// already, or may be, or cannot be judged.
+func (m *Machine) isNew(o *reading, mem *member, start, end int) bool {
+	if end-start > m.limits.String {
+		return false
+	}
+	o.count++
+	o.name = end - start
+	o.failed |= mem.fail
+	if names := o.rules.namesAre; names != nil {
+		if names.node.unknown>>text&1 != 0 {
+			return false
+		}
+		failed, known := names.node.textFails(m.raw[start:end], true)
+		failed = names.node.settle(failed | names.node.fails[text])
+		if !known || failed&hard != 0 {
+			return false
+		}
+		o.failed |= names.lift(failed)
+	}
+	if uint(mem.index) < 64 {
+		bit := uint64(1) << mem.index
+		isNew := o.seen&bit == 0
+		o.seen |= bit
+		return isNew
+	}
+	h := hash(m.raw, start, end)
+	bit := uint64(1) << (h >> 58)
+	known := m.others[o.base:]
+	if o.bloom&bit != 0 {
+		for _, other := range known {
+			if other == h {
+				return false
+			}
+		}
+	}
+	o.bloom |= bit
+	m.others = append(m.others, h)
+	return len(known) < maxOthers
+}
+
+// member judges the value of a member, which begins at i, and tells where it
+// ends.
+func (m *Machine) member(o *reading, mem *member, i int) int {
+	judge := mem.node
+	if mem.part >= 0 {
+		part, known := m.chooser.Choose(m.notes)
+		switch {
+		case !known:
+			m.later[mem.part] = i
+		case part != nil && part.index == mem.part:
+			judge = part.child.node
+		}
+	}
+	end, failed := m.value(judge, i, o.depth, o.path+1+o.name)
+	if failed != 0 {
+		if failed&hard != 0 {
+			return unsure
+		}
+		o.failed |= mem.lift(failed)
+	}
+	if mem.note >= 0 && end != unsure {
+		v := Value{Start: i, End: end, Kind: kindOf(m.raw[i])}
+		if v.Kind == String {
+			v.Start, v.End, v.Escaped = i+1, end-1, m.escaped
+		}
+		m.notes[mem.note] = v
+	}
+	return end
+}
