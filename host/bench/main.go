@@ -1,4 +1,5 @@
-// Command bench measures Wellhead against a peer, side by side in one run.
+// Command bench measures Wellhead against peers, side by side in one run, and
+// writes what it found as Markdown.
 //
 // Every subject gets the same load from a generator that shares its cores, and
 // what it delivered is counted at its sink. Subjects take turns, Wellhead twice
@@ -8,40 +9,61 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
 type options struct {
 	rounds  int
 	load    time.Duration
-	conns   int
-	batch   int
 	memory  time.Duration
+	rate    float64
 	bin     string
 	scratch string
-	stages  bool
+	emitter string // binary
+	event   []byte
+	out     report
+}
+
+type section struct {
+	name, about string
+	run         func(context.Context, *options) error
+}
+
+// sections are the parts of a run, in order.
+var sections = []section{
+	{"batches", "requests of 20 events beside Benthos, at 16 and 32 connections and at half load", batches},
+	{"singles", "requests of one event, 64 connections", singles},
+	{"emit", "a plugin that emits as fast as it can, beside Conduit's connector protocol", emit},
+	{"catchup", "a destination that is far behind, under live load", catchup},
+	{"memory", "resident memory under load over a long time", memory},
+	{"stages", "the rooms' own benchmarks", stages},
+	{"curves", "cost as work grows (only when asked for: half an hour)", curves},
 }
 
 func main() {
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds, each with every subject once and Wellhead twice; 0 leaves the comparison out")
+	o := &options{}
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds, each with every subject once and Wellhead twice")
 	flag.DurationVar(&o.load, "load", 8*time.Second, "time under load of a turn")
-	flag.IntVar(&o.conns, "conns", 16, "connections of the load generator")
-	flag.IntVar(&o.batch, "batch", 20, "events in a request")
-	flag.DurationVar(&o.memory, "memory", 2*time.Minute, "time under load of the memory test; 1h is its full form, 0 leaves it out")
+	flag.DurationVar(&o.memory, "memory", 2*time.Minute, "time under load of section memory; 1h is its full form")
+	flag.Float64Var(&o.rate, "memory-rate", 0, "events a second of section memory; 0: as fast as it can")
 	flag.StringVar(&o.bin, "bin", "bin", "folder of Wellhead's binaries")
-	flag.BoolVar(&o.stages, "stages", true, "measure the stages one by one as well")
+	file := flag.String("o", "", "write the Markdown to this file too")
+	flag.Usage = usage
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, &o)
+	err := run(ctx, o, *file, flag.Args())
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -49,7 +71,20 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o *options) (err error) {
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: bench [flags] [section ...]\n\nsections, all but curves by default:")
+	for _, s := range sections {
+		fmt.Fprintf(os.Stderr, "  %-8s %s\n", s.name, s.about)
+	}
+	fmt.Fprintln(os.Stderr, "\nflags:")
+	flag.PrintDefaults()
+}
+
+func run(ctx context.Context, o *options, file string, names []string) (err error) {
+	chosen, err := choose(names)
+	if err != nil {
+		return err
+	}
 	if o.scratch, err = os.MkdirTemp("", "wellhead-bench-"); err != nil {
 		return err
 	}
@@ -57,99 +92,64 @@ func run(ctx context.Context, o *options) (err error) {
 	if o.bin, err = filepath.Abs(o.bin); err != nil {
 		return err
 	}
-	event, err := referenceEvent()
+	event, err := os.ReadFile(filepath.Join("host", "bench", "testdata", "event.json"))
 	if err != nil {
+		return fmt.Errorf("reference event: %w (run it from the repository's folder)", err)
+	}
+	o.event = bytes.TrimSpace(event)
+	if o.emitter, err = build(ctx, "emitter", filepath.Join(o.scratch, "emitter")); err != nil {
 		return err
 	}
-	fmt.Printf("%s/%s, %d cores, %s; events of %d bytes in requests of %d, %d connections\n\n",
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), len(event), o.batch, o.conns)
-	if o.rounds > 0 {
-		if err := sideBySide(ctx, o, event); err != nil {
+	o.out = report{os.Stdout}
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
 			return err
 		}
+		defer f.Close()
+		o.out = report{io.MultiWriter(os.Stdout, f)}
 	}
-	if o.memory > 0 {
-		if err := memory(ctx, o, event); err != nil {
-			return err
+	o.out.text("# Wellhead's figures\n\n%s. Events of %d bytes; medians of %d rounds (least–most).", machine(ctx), len(o.event), o.rounds)
+	for _, i := range chosen {
+		if err := sections[i].run(ctx, o); err != nil {
+			return fmt.Errorf("%s: %w", sections[i].name, err)
 		}
-	}
-	if o.stages {
-		return stages(ctx)
 	}
 	return nil
 }
 
-// sideBySide lets the subjects take turns under the same load.
-func sideBySide(ctx context.Context, o *options, event []byte) error {
-	peer, err := buildPeer(ctx, o.scratch)
-	if err != nil {
-		return err
+// choose returns the indexes of the named sections, in the order of sections.
+func choose(names []string) (chosen []int, err error) {
+	known := func(name string) bool {
+		return slices.ContainsFunc(sections, func(s section) bool { return s.name == name })
 	}
-	subjects := []subject{
-		&wellhead{name: "wellhead (fsync, per-event verdict)", o: o},
-		&benthos{binary: peer, o: o},
-		&wellhead{name: "wellhead again (A/A)", o: o},
+	for _, name := range names {
+		if !known(name) {
+			return nil, fmt.Errorf("there is no section %s: bench -h lists them", name)
+		}
 	}
-	results := make([][]result, len(subjects))
-	for round := range o.rounds {
-		for i, s := range subjects {
-			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, o.rounds, s.title())
-			r, err := turn(ctx, s, o, event)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.title(), err)
+	for i, s := range sections {
+		if len(names) == 0 && s.name != "curves" || slices.Contains(names, s.name) {
+			chosen = append(chosen, i)
+		}
+	}
+	return chosen, nil
+}
+
+// machine says what the figures are about.
+func machine(ctx context.Context) string {
+	model := "a CPU of unknown model"
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if name, ok := strings.CutPrefix(line, "model name"); ok {
+				model = strings.Trim(name, " \t:\n")
+				break
 			}
-			results[i] = append(results[i], r)
 		}
 	}
-	table(subjects, results)
-	return nil
-}
-
-// buildPeer builds Benthos, which is a module of its own so that nothing of it
-// is in Wellhead's.
-func buildPeer(ctx context.Context, dir string) (string, error) {
-	fmt.Fprintln(os.Stderr, "building the peer (minutes, the first time)")
-	binary := filepath.Join(dir, "benthos")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, ".")
-	build.Dir = filepath.Join("host", "bench", "peers", "benthos")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return "", fmt.Errorf("build the peer: %w (run it from the repository's folder)", err)
+	commit := "unknown commit"
+	if out, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output(); err == nil {
+		commit = "commit " + strings.TrimSpace(string(out))
 	}
-	return binary, nil
-}
-
-// turn starts a subject, loads it, and counts what arrived at its sink.
-func turn(ctx context.Context, s subject, o *options, event []byte) (result, error) {
-	dir, err := os.MkdirTemp(o.scratch, "turn-")
-	if err != nil {
-		return result{}, err
-	}
-	defer os.RemoveAll(dir)
-	p, err := s.start(ctx, dir)
-	if err != nil {
-		return result{}, err
-	}
-	defer p.stop()
-	idle := p.rss()
-	g := newGenerator(p.url, p.header, s.body(event, o.batch))
-	warm, cancel := context.WithTimeout(ctx, time.Second)
-	g.run(warm, o.conns)
-	cancel()
-	if err := p.settle(ctx, g.acked()); err != nil {
-		return result{}, err
-	}
-	g.reset()
-	cpu, began := p.cpu(), time.Now()
-	loaded, cancel := context.WithTimeout(ctx, o.load)
-	g.run(loaded, o.conns)
-	cancel()
-	took := time.Since(began)
-	if err := p.settle(ctx, g.total()); err != nil {
-		return result{}, err
-	}
-	if err := g.err(); err != nil {
-		return result{}, err
-	}
-	return newResult(g, took, p.cpu().minus(cpu), idle, p.rss()), nil
+	return fmt.Sprintf("%s, %s, %s/%s, %d cores of %s", time.Now().UTC().Format("2006-01-02"), commit, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), model)
 }

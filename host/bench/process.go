@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,16 +17,17 @@ import (
 // process is a subject that runs: one process, and its children.
 type process struct {
 	cmd    *exec.Cmd
-	url    string
-	header http.Header
-	// sink counts the events that arrived.
+	target target
+	// console is where a Wellhead host tells its metrics.
+	console string
+	// sink counts the events that arrived; nil: nothing arrives anywhere.
 	sink func() (uint64, error)
 }
 
-// usage is CPU time: of the process itself and of its children.
-type usage struct{ own, children time.Duration }
+// cpuUse is CPU time: of the process itself and of its children.
+type cpuUse struct{ own, children time.Duration }
 
-func (u usage) minus(v usage) usage { return usage{u.own - v.own, u.children - v.children} }
+func (u cpuUse) minus(v cpuUse) cpuUse { return cpuUse{u.own - v.own, u.children - v.children} }
 
 // memoryUse is resident memory in bytes.
 type memoryUse struct{ own, children uint64 }
@@ -46,8 +46,9 @@ func start(binary, dir string, args ...string) (*exec.Cmd, error) {
 	return cmd, cmd.Start()
 }
 
-// up waits until the address takes connections.
-func up(ctx context.Context, addr string) error {
+// up waits until the address takes connections, and stops the process where it
+// does not.
+func (p *process) up(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
@@ -57,7 +58,9 @@ func up(ctx context.Context, addr string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("it does not listen on %s: %w", addr, err)
+			p.stop()
+			log, _ := os.ReadFile(filepath.Join(p.cmd.Dir, "log"))
+			return fmt.Errorf("it does not listen on %s: %w\n%s", addr, err, log[max(0, len(log)-2000):])
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -70,9 +73,12 @@ func (p *process) stop() {
 	timer.Stop()
 }
 
-// settle waits until the sink has the events: what is not delivered does not
-// count.
+// settle waits until the sink has exactly these events: what is not delivered
+// does not count.
 func (p *process) settle(ctx context.Context, want uint64) error {
+	if p.sink == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
@@ -80,8 +86,11 @@ func (p *process) settle(ctx context.Context, want uint64) error {
 		if err != nil {
 			return err
 		}
-		if have >= want {
+		if have == want {
 			return nil
+		}
+		if have > want {
+			return fmt.Errorf("%d events arrived at the sink, and %d were acknowledged", have, want)
 		}
 		select {
 		case <-ctx.Done():
@@ -91,8 +100,8 @@ func (p *process) settle(ctx context.Context, want uint64) error {
 	}
 }
 
-func (p *process) cpu() usage {
-	return usage{own: cpuOf(p.cmd.Process.Pid), children: sum(p.children(), cpuOf)}
+func (p *process) cpu() cpuUse {
+	return cpuUse{own: cpuOf(p.cmd.Process.Pid), children: sum(p.children(), cpuOf)}
 }
 
 func (p *process) rss() memoryUse {

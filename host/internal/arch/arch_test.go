@@ -60,9 +60,10 @@ var law = map[string]room{
 	"host/internal/console":              {imports: leaves},
 	"host/internal/arch":                 {},
 
-	"host":              {imports: []string{"host/internal/", "sdk/wire", "schemas"}},
-	"host/bench":        {},
-	"host/cmd/wellhead": {imports: []string{"host", "host/internal/", "schemas"}, tests: []string{"sdk", "sdk/wire", "plugins/salesforce/simulator/org"}},
+	"host":               {imports: []string{"host/internal/", "sdk/wire", "schemas"}},
+	"host/bench":         {},
+	"host/bench/emitter": {imports: []string{"sdk"}},
+	"host/cmd/wellhead":  {imports: []string{"host", "host/internal/", "schemas"}, tests: []string{"sdk", "sdk/wire", "plugins/salesforce/simulator/org"}},
 
 	"examples/hello":      {imports: []string{"sdk"}},
 	"examples/quickstart": {imports: []string{"sdk"}},

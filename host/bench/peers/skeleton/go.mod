@@ -1,0 +1,3 @@
+module github.com/wellhead-io/wellhead/host/bench/peers/skeleton
+
+go 1.26.0
