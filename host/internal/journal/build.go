@@ -22,11 +22,13 @@ type frameBuilder struct {
 	count    int
 }
 
-// newFrameBuilder makes room for a payload of this many bytes.
-func newFrameBuilder(kind byte, payload int) *frameBuilder {
+// newFrameBuilder makes room for a frame of this many bytes, and for as many of
+// entries until they are behind the payload.
+func newFrameBuilder(kind byte, size, entries int) *frameBuilder {
 	return &frameBuilder{
 		kind:    kind,
-		buf:     make([]byte, frameHeader, frameHeader+payload+payload/16),
+		buf:     make([]byte, frameHeader, frameHeader+size),
+		entries: make([]byte, 0, entries),
 		sources: make(map[event.SourceID]uint16),
 	}
 }

@@ -14,6 +14,10 @@ type committer struct {
 	journal *Journal
 	session *session
 	work    []*pending // batches that are not wholly in a frame
+	// keys and added are a frame's memory that the next uses again: at most that
+	// of event.MaxFrameEvents.
+	keys  map[dedup.Key]struct{}
+	added []addition
 }
 
 // building is a frame on its way.
@@ -84,15 +88,22 @@ func (c *committer) fail(b *building, err error) {
 
 // build takes events from the waiting batches until a frame is full.
 func (c *committer) build() *building {
-	payload := 0
+	size, count := 0, 0
 	for _, p := range c.work {
-		if payload += p.size; payload >= frameTarget {
+		size, count = size+p.size, count+len(p.events)
+		if size >= frameTarget {
 			break
 		}
 	}
-	b := &building{frameBuilder: newFrameBuilder(kindEvents, min(payload, frameTarget))}
+	count = min(count, event.MaxFrameEvents)
+	size = max(0, min(size, frameTarget)-count*(eventOverhead-entrySize))
+	b := &building{frameBuilder: newFrameBuilder(kindEvents, size, count*entrySize)}
 	if c.journal.index != nil {
-		b.keys = make(map[dedup.Key]struct{})
+		if c.keys == nil {
+			c.keys = make(map[dedup.Key]struct{})
+		}
+		clear(c.keys)
+		b.keys, b.added = c.keys, c.added[:0]
 	}
 	for len(c.work) > 0 && c.fill(b, c.work[0]) {
 		b.done = append(b.done, c.work[0])
@@ -202,6 +213,7 @@ func (c *committer) store(b *building) error {
 			return err
 		}
 	}
+	c.added = b.added
 	for i, a := range b.added {
 		j.index.Add(a.key, event.At(stream.last, i), a.receivedAt)
 	}

@@ -56,7 +56,7 @@ var (
 
 // EncodeEvents is a frame of these events, as the committer builds it.
 func EncodeEvents(offset uint64, now time.Time, events []event.Envelope) []byte {
-	b := newFrameBuilder(kindEvents, 0)
+	b := newFrameBuilder(kindEvents, 0, 0)
 	for i := range events {
 		b.addEvent(&events[i], events[i].Group)
 	}
@@ -65,7 +65,7 @@ func EncodeEvents(offset uint64, now time.Time, events []event.Envelope) []byte 
 
 // EncodeRecords is a frame of these records.
 func EncodeRecords(offset uint64, now time.Time, records [][]byte) []byte {
-	b := newFrameBuilder(kindRecords, 0)
+	b := newFrameBuilder(kindRecords, 0, 0)
 	for _, r := range records {
 		b.addRecord(r)
 	}

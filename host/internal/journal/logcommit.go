@@ -99,7 +99,7 @@ func (c *logCommitter) store(log *Log, stream *stream, batch []*pendingRecords) 
 			size += batch[n].size
 			n++
 		}
-		b := newFrameBuilder(kindRecords, size)
+		b := newFrameBuilder(kindRecords, size, 0)
 		for _, p := range batch[:n] {
 			for _, r := range p.records {
 				b.addRecord(r)
