@@ -275,7 +275,7 @@ func TestTheCommandServesUntilItIsToldToEnd(t *testing.T) {
 	ca := t.TempDir() + "/ca.pem"
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, addresses{http: "127.0.0.1:0", https: "127.0.0.1:0", pubsub: "127.0.0.1:0", pubsubTLS: "127.0.0.1:0", caFile: ca}, org.Options{})
+		ended <- run(ctx, addresses{http: "127.0.0.1:0", https: "127.0.0.1:0", pubsub: "127.0.0.1:0", pubsubTLS: "127.0.0.1:0", caFile: ca}, "", org.Options{})
 	}()
 	cancel()
 	if err := <-ended; err != nil && !errors.Is(err, grpc.ErrServerStopped) {

@@ -1,6 +1,6 @@
 // Command simulator is a Salesforce org in a box: it serves OAuth, REST, Bulk
-// API 2.0 and, on a port of its own, the Pub/Sub API, and forgets everything
-// when it ends.
+// API 2.0 and, on a port of its own, the Pub/Sub API. Without -state it forgets
+// everything when it ends.
 //
 //	go run ./plugins/salesforce/simulator
 //
@@ -13,10 +13,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,9 +44,10 @@ func main() {
 	flag.StringVar(&a.pubsubTLS, "pubsub-tls", "", "address of the Pub/Sub API over TLS")
 	flag.StringVar(&a.caFile, "ca-file", "", "file that gets the certificate to trust, as PEM")
 	empty := flag.Bool("empty", false, "start without example records")
+	state := flag.String("state", "", "file that keeps records and grants; the org is there again after a restart")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, a, org.Options{Empty: *empty})
+	err := run(ctx, a, *state, org.Options{Empty: *empty, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "simulator:", err)
@@ -52,8 +55,9 @@ func main() {
 	}
 }
 
-// run serves the org until ctx ends or a listener does.
-func run(ctx context.Context, a addresses, options org.Options) error {
+// run serves the org until ctx ends or a listener does. It prints its addresses
+// when all of them take connections.
+func run(ctx context.Context, a addresses, state string, options org.Options) error {
 	cert, ca, err := org.Certificate()
 	if err != nil {
 		return err
@@ -63,30 +67,34 @@ func run(ctx context.Context, a addresses, options org.Options) error {
 			return err
 		}
 	}
-	o := org.New(options)
+	o, err := makeOrg(state, options)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	services := []service{
+	services := slices.DeleteFunc([]service{
 		{"http", a.http, overHTTP(o, nil)},
 		{"https", a.https, overHTTP(o, config)},
 		{"Pub/Sub", a.pubsub, overGRPC(o)},
 		{"Pub/Sub over TLS", a.pubsubTLS, overGRPC(o, grpc.Creds(credentials.NewTLS(config)))},
+	}, func(s service) bool { return s.address == "" })
+	listeners := make([]net.Listener, len(services))
+	for i, s := range services {
+		if listeners[i], err = new(net.ListenConfig).Listen(ctx, "tcp", s.address); err != nil {
+			return fmt.Errorf("%w: is another simulator running? end it, or choose another address", err)
+		}
+		defer listeners[i].Close()
+		if s.name == "http" { // what the org calls itself, over TLS too
+			o.SetBaseURL("http://" + listeners[i].Addr().String())
+		}
 	}
 	fmt.Printf("Salesforce simulator: client id %s, secret %s, users %s and %s with any password but \"wrong\"\n",
 		org.DefaultClientID, org.DefaultClientSecret, org.AdminUsername, org.UserUsername)
 	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range services {
-		if s.address == "" {
-			continue
-		}
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
-		if err != nil {
-			return fmt.Errorf("%w: is another simulator running? choose another address", err)
-		}
-		if s.name == "http" { // what the org calls itself, over TLS too
-			o.SetBaseURL("http://" + l.Addr().String())
-		}
-		fmt.Printf("  %s at %s\n", s.name, l.Addr())
-		g.Go(func() error { return s.serve(ctx, l) })
+	for i, s := range services {
+		fmt.Printf("  %s at %s\n", s.name, listeners[i].Addr())
+		g.Go(func() error { return s.serve(ctx, listeners[i]) })
 	}
 	g.Go(func() error {
 		<-ctx.Done()
@@ -94,6 +102,13 @@ func run(ctx context.Context, a addresses, options org.Options) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+func makeOrg(state string, options org.Options) (*org.Org, error) {
+	if state == "" {
+		return org.New(options), nil
+	}
+	return org.Open(state, options)
 }
 
 // service is one listener and what serves it until ctx ends.

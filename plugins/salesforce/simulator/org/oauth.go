@@ -172,6 +172,9 @@ func (a *oauth) issue(s *session) *session {
 		}
 	}
 	a.access[s.token] = s
+	if s.app != nil { // those of Token are not kept
+		a.note(a.keptSession(s))
+	}
 	a.org.stats.tokens.Add(1)
 	return s
 }
@@ -201,14 +204,14 @@ func (a *oauth) find(token string) (*session, bool) {
 func (o *Org) ExpireAccessTokens() {
 	o.oauth.mu.Lock()
 	defer o.oauth.mu.Unlock()
-	clear(o.oauth.access)
+	o.oauth.endAll()
 }
 
 // ExpireAccessToken ends one.
 func (o *Org) ExpireAccessToken(token string) {
 	o.oauth.mu.Lock()
 	defer o.oauth.mu.Unlock()
-	delete(o.oauth.access, token)
+	o.oauth.end(token)
 }
 
 // RevokeGrants takes back what a user has approved: refresh tokens, and the
@@ -227,7 +230,13 @@ func (o *Org) RevokeGrants(username string) {
 	}
 }
 
+// revoke ends a grant and its access tokens.
 func (a *oauth) revoke(g *grant) {
+	a.note(entry{At: a.org.Now(), Revoked: g.refresh})
+	a.drop(g)
+}
+
+func (a *oauth) drop(g *grant) {
 	delete(a.grants, g.refresh)
 	for token, s := range a.access {
 		if s.grant == g {
@@ -242,6 +251,7 @@ func (a *oauth) approve(g *grant) {
 	g.approval = a.approvals
 	g.refresh = "5Aep861" + rand.Text() + rand.Text()
 	a.grants[g.refresh] = g
+	a.note(a.kept(g, ""))
 	var same []*grant
 	for _, other := range a.grants {
 		if other.app.ClientID == g.app.ClientID && other.user == g.user {

@@ -3,6 +3,7 @@ package org
 import (
 	"cmp"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,9 @@ type Org struct {
 	schemas sync.Map
 	closing chan struct{}
 	close   sync.Once
+	// file is where the org's state is kept, nil: nowhere.
+	fileMu sync.Mutex
+	file   *os.File
 
 	// mu guards what follows; a query holds it for reading.
 	mu      sync.RWMutex
@@ -136,5 +140,15 @@ func (o *Org) table(name string) (*table, error) {
 	return nil, failure("NOT_FOUND", "The requested resource does not exist")
 }
 
-// Close ends the subscriptions, so that a gRPC server can stop.
-func (o *Org) Close() { o.close.Do(func() { close(o.closing) }) }
+// Close ends the subscriptions, so that a gRPC server can stop, and gives the
+// file of an org that Open made to the next one.
+func (o *Org) Close() {
+	o.close.Do(func() {
+		close(o.closing)
+		o.fileMu.Lock()
+		defer o.fileMu.Unlock()
+		if o.file != nil {
+			_ = o.file.Close() // each write is there already
+		}
+	})
+}

@@ -139,6 +139,7 @@ func (a *oauth) byRefresh(app *App, refresh string) (*session, string, *refusal)
 	delete(a.grants, refresh)
 	g.refresh = "5Aep861" + rand.Text() + rand.Text()
 	a.grants[g.refresh] = g
+	a.note(a.kept(g, refresh))
 	return s, g.refresh, nil
 }
 
@@ -234,7 +235,7 @@ func (a *oauth) revokeToken(w http.ResponseWriter, r *http.Request) {
 	if g := a.grants[token]; g != nil {
 		a.revoke(g)
 	} else if _, ok := a.access[token]; ok {
-		delete(a.access, token)
+		a.end(token)
 	} else {
 		refused(w, &refusal{"invalid_token", "the token does not exist or is already revoked"})
 	}

@@ -58,12 +58,14 @@ func (o *Org) do(user uint32, f func(*Tx) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	tx := o.begin(user)
-	if err := f(tx); err != nil {
-		tx.rollback()
-		return err
+	err := f(tx)
+	if err == nil {
+		err = tx.commit()
 	}
-	tx.commit()
-	return nil
+	if err != nil {
+		tx.rollback()
+	}
+	return err
 }
 
 // Insert adds a row and says its id, under which it is found after Commit.
@@ -94,7 +96,9 @@ func (tx *Tx) Commit() error {
 	if tx.done {
 		return failure("UNKNOWN_EXCEPTION", "the transaction is over")
 	}
-	tx.commit()
+	if err := tx.commit(); err != nil {
+		return err
+	}
 	delete(tx.org.open, tx)
 	return nil
 }
@@ -223,12 +227,22 @@ func (tx *Tx) remove(object, id, kind string) error {
 	return err
 }
 
-func (tx *Tx) commit() {
+// commit keeps the writes and makes them visible.
+func (tx *Tx) commit() error {
+	at := tx.org.Now()
+	if err := tx.org.keep(tx.kept(at)); err != nil {
+		return err
+	}
+	tx.apply(at)
+	return nil
+}
+
+func (tx *Tx) apply(at time.Time) {
 	tx.done = true
-	commit := tx.org.commitTime()
+	commit := at.Truncate(time.Millisecond)
 	var changes []Change
 	for _, w := range tx.writes {
-		c, ok := tx.apply(w)
+		c, ok := tx.show(w)
 		if !ok {
 			continue
 		}
@@ -248,9 +262,9 @@ func sameUpdate(a, b *Change) bool {
 	return a.Type == "UPDATE" && b.Type == "UPDATE" && a.Object == b.Object && slices.Equal(a.Fields, b.Fields) && slices.Equal(a.Nulled, b.Nulled)
 }
 
-// apply makes one write visible; ok is false of what Change Data Capture does
+// show makes one write visible; ok is false of what Change Data Capture does
 // not tell, the emptying of the bin.
-func (tx *Tx) apply(w write) (c Change, ok bool) {
+func (tx *Tx) show(w write) (c Change, ok bool) {
 	r := &w.t.rows[w.n-1]
 	r.locked = false
 	c = Change{Object: w.t.name, Type: w.kind, IDs: []string{w.t.id(w.n)}, shape: w.t.shape}

@@ -151,12 +151,15 @@ func (o *Org) SetFormula(object, id string, fields map[string]any) error {
 	if err != nil {
 		return err
 	}
-	_, r := t.at(id)
+	n, r := t.at(id)
 	if r == nil || r.state == gone {
 		return failure("NOT_FOUND", "no such record: "+id)
 	}
 	values := make(map[*field][]byte, len(fields))
 	if err := t.encodeStored(fields, func(f *field, raw []byte) { values[f] = raw }); err != nil {
+		return err
+	}
+	if err := o.keep(entry{At: o.Now(), Writes: []keptWrite{{Object: t.name, N: n, Kind: "FORMULA", Values: keptValues(values)}}}); err != nil {
 		return err
 	}
 	t.merge(r, values, &Change{})
