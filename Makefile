@@ -12,7 +12,7 @@ INSTALLED := $(CLIENTS:%=%/node_modules/.installed)
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## start the quickstart: a host, the collector and a shop page to click on
+run: build ## start the quickstart: a host, a shop page to click on, a simulated Salesforce org
 	@$(BIN)/quickstart
 
 build: tools $(BROWSER) ## build the host and its plugins into bin/
@@ -20,6 +20,7 @@ build: tools $(BROWSER) ## build the host and its plugins into bin/
 	$(GO) build -o $(BIN)/plugins/javascript ./plugins/javascript
 	$(GO) build -o $(BIN)/plugins/journeys ./plugins/journeys
 	$(GO) build -o $(BIN)/plugins/salesforce ./plugins/salesforce
+	$(GO) build -o $(BIN)/salesforce-simulator ./plugins/salesforce/simulator
 	$(GO) build -o $(BIN)/plugins/hello ./examples/hello
 	$(GO) build -o $(BIN)/quickstart ./examples/quickstart
 

@@ -95,45 +95,11 @@ func TestTheVendorsClientsReachTheFile(t *testing.T) {
 // What `make run` shows: the shop's page in a browser, and five seconds after a
 // click the event in the file.
 func TestAClickInTheQuickstartIsInTheFileWithinSeconds(t *testing.T) {
-	checkout := t.TempDir()
-	dir := filepath.Join(checkout, "examples", "quickstart")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	shop, collector, forwarder, consoleAt := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
-	for _, name := range []string{"wellhead.yaml", "shop-plan.yaml"} {
-		b, err := os.ReadFile(filepath.Join("../examples/quickstart", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.NewReplacer("127.0.0.1:8080", collector, "127.0.0.1:8081", forwarder, "127.0.0.1:8090", consoleAt).Replace(string(b))
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	quickstart := exec.Command(filepath.Join(binaries, "quickstart"), "-dir", dir, "-shop", shop, "-bin", filepath.Join(binaries, "wellhead"))
-	log := &syncBuffer{}
-	quickstart.Stdout, quickstart.Stderr = log, log
-	// The config's plugin path is relative to its folder, as in a checkout.
-	if err := os.Symlink(binaries, filepath.Join(checkout, "bin")); err != nil {
-		t.Fatal(err)
-	}
-	if err := quickstart.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = quickstart.Process.Signal(os.Interrupt)
-		_ = quickstart.Wait()
-		if t.Failed() {
-			t.Logf("the quickstart's log:\n%s", log)
-		}
-	})
-	eventually(t, "the quickstart names its addresses", func() bool {
-		return strings.Contains(log.String(), shop) && strings.Contains(log.String(), collector) && strings.Contains(log.String(), forwarder) && strings.Contains(log.String(), consoleAt)
-	})
-	s := &site{t: t, dir: filepath.Join(dir, "data")}
+	q := newQuickstart(t)
+	q.start()
+	s := q.data()
 	for _, library := range []string{"segment", "customerio"} {
-		r := runClient(t, "visit.mjs", "http://"+shop+"/?library="+library, "page,track,identify,group",
+		r := runClient(t, "visit.mjs", "http://"+q.shop+"/?library="+library, "page,track,identify,group",
 			"[data-product=Chess]", "#identify", "#group")
 		clicked := time.Now()
 		for _, e := range r.Sent {
@@ -147,8 +113,7 @@ func TestAClickInTheQuickstartIsInTheFileWithinSeconds(t *testing.T) {
 		}
 	}
 	before := len(s.archived())
-	webhook := exec.CommandContext(t.Context(), filepath.Join(binaries, "quickstart"), "-webhook", "-dir", dir, "-bin", filepath.Join(binaries, "wellhead"))
-	if out, err := webhook.CombinedOutput(); err != nil {
+	if out, err := q.command("-webhook").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	eventually(t, "the test webhook in the file", func() bool {

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 		for name, pkg := range map[string]string{
 			"wellhead": "./host/cmd/wellhead", "quickstart": "./examples/quickstart",
 			"plugins/hello": "./examples/hello", "plugins/javascript": "./plugins/javascript", "plugins/journeys": "./plugins/journeys",
+			"plugins/salesforce": "./plugins/salesforce", "salesforce-simulator": "./plugins/salesforce/simulator",
 		} {
 			build := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
 			build.Dir = ".."
@@ -183,6 +184,12 @@ func (s *site) lines(name string) []json.RawMessage {
 // eventually waits until ok; ctx of the test bounds it.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	eventuallyOr(t, ok, func() { t.Fatalf("%s: not within a minute", what) })
+}
+
+// eventuallyOr calls late where ok does not hold within a minute.
+func eventuallyOr(t *testing.T, ok func() bool, late func()) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -191,7 +198,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("%s: not within a minute", what)
+			late()
+			return
 		}
 	}
 }

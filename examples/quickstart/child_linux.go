@@ -2,5 +2,5 @@ package main
 
 import "syscall"
 
-// diesWithParent ends the host when the quickstart is killed.
+// diesWithParent ends a child when the quickstart is killed.
 func diesWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} }

@@ -1,10 +1,12 @@
-// Command quickstart shows Wellhead at work on one machine: it starts the host
-// with the config beside it, serves a small shop whose page sends events, and
-// says where to look. It needs no account, database or broker.
+// Command quickstart shows Wellhead at work on one machine: it starts a simulator
+// of a Salesforce org and the host with the config beside it, serves a small shop
+// whose page sends events, and says where to look. It needs no account, database
+// or broker.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -26,6 +28,7 @@ const (
 	appKey     = "data/app.key" // with the site id quickstart, of the Track API
 	signingKey = "data/webhook.key"
 	eventsFile = "data/events.jsonl"
+	orgFile    = "data/salesforce-simulator.state"
 )
 
 // quickstart is what the flags say.
@@ -33,9 +36,12 @@ type quickstart struct {
 	dir  string // of the config
 	bin  string // the host's binary
 	shop string // the shop's address
+
+	simulator      string // of a Salesforce org: the binary
+	org, orgEvents string // the simulator's addresses, as the config has them
 }
 
-// The host dies with the thread that started it, so that is one that lasts.
+// The children die with the thread that started them, so that is one that lasts.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -43,12 +49,19 @@ func main() {
 	flag.StringVar(&q.dir, "dir", "examples/quickstart", "folder of the config")
 	flag.StringVar(&q.bin, "bin", "bin/wellhead", "the host's binary")
 	flag.StringVar(&q.shop, "shop", "127.0.0.1:8088", "the shop's address")
+	flag.StringVar(&q.simulator, "simulator", "bin/salesforce-simulator", "the binary of the Salesforce simulator")
+	flag.StringVar(&q.org, "org", "127.0.0.1:8095", "the Salesforce simulator's address, as in login_url")
+	flag.StringVar(&q.orgEvents, "org-pubsub", "127.0.0.1:8096", "the address of its Pub/Sub API, as in pubsub.endpoint")
 	webhook := flag.Bool("webhook", false, "send a reporting webhook, as Customer.io does, to the quickstart that runs")
+	change := flag.Bool("change", false, "change a contact in the Salesforce simulator of the quickstart that runs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	run := q.run
-	if *webhook {
+	switch {
+	case *webhook:
 		run = q.sendWebhook
+	case *change:
+		run = q.changeContact
 	}
 	err := run(ctx)
 	stop()
@@ -58,7 +71,8 @@ func main() {
 	}
 }
 
-// run keeps the host and the shop up until ctx ends or the host does.
+// run keeps the simulator, the host and the shop up until ctx ends or one of
+// them does.
 func (q *quickstart) run(ctx context.Context) error {
 	for _, name := range []string{websiteKey, appKey, signingKey} {
 		if err := q.makeKey(ctx, name); err != nil {
@@ -75,22 +89,21 @@ func (q *quickstart) run(ctx context.Context) error {
 	}
 	defer l.Close()
 
-	host := exec.CommandContext(ctx, q.bin, "run", "-c", q.config())
-	host.Stdout, host.Stderr = os.Stdout, os.Stderr
-	host.Cancel = func() error { return host.Process.Signal(syscall.SIGTERM) }
-	host.WaitDelay = time.Minute
-	host.SysProcAttr = diesWithParent()
-	if err := host.Start(); err != nil {
+	simulator, err := q.startSimulator(ctx)
+	if err != nil {
+		return err
+	}
+	defer simulator.end()
+	host, err := start(ctx, exec.Command(q.bin, "run", "-c", q.config()), os.Stdout)
+	if err != nil {
 		return fmt.Errorf("start the host: %w: run make build", err)
 	}
-	var failure error
-	ended, end := context.WithCancel(context.WithoutCancel(ctx))
-	go func() {
-		defer end()
-		failure = host.Wait()
-	}()
+	defer host.end() // before the org that it reads
 
-	if at, ok := q.ready(ended, host.Process.Pid); ok {
+	up, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(host.ended, cancel)()
+	if at, ok := q.ready(up, host.cmd.Process.Pid); ok {
 		handler, err := shopHandler("http://"+at.collector, key)
 		if err != nil {
 			return err
@@ -100,11 +113,19 @@ func (q *quickstart) run(ctx context.Context) error {
 		go func() { _ = srv.Serve(l) }()
 		q.greet(at)
 	}
-	<-ended.Done()
-	if ctx.Err() != nil {
-		return nil
+	select {
+	case <-ctx.Done():
+	case <-host.ended.Done():
+	case <-simulator.ended.Done():
 	}
-	return failure
+	switch {
+	case ctx.Err() != nil: // a terminal interrupts all of them
+		return nil
+	case host.ended.Err() != nil:
+		return host.err
+	default:
+		return errors.New("the Salesforce simulator has ended: start again with make run, what it had is kept")
+	}
 }
 
 func (q *quickstart) config() string { return filepath.Join(q.dir, configFile) }
@@ -131,6 +152,11 @@ func (q *quickstart) key(file string) (string, error) {
 }
 
 func (q *quickstart) greet(at addresses) {
+	crm, grant := "a simulator of an org, read by source crm", ""
+	if at.needsConsent {
+		crm = "a simulator of an org; source crm waits until you grant access"
+		grant = "\n  Grant access:     bin/wellhead connect crm -c " + q.config()
+	}
 	events := filepath.Join(q.dir, eventsFile)
 	fmt.Printf(`
   Wellhead is running.
@@ -138,14 +164,16 @@ func (q *quickstart) greet(at addresses) {
     shop       http://%s/        click on something
     collector  http://%s/v1      where clients send events
     health     http://%s/readyz  and /metrics
+    salesforce http://%s         %s
 
     events     %s
 
-  See them come:    tail -f %s
+  See them come:    tail -f %s%s
+  Change a contact: bin/quickstart -change
   Track API:        http://%s/api/v1, site id quickstart, API key in %s
   Send a webhook:   bin/quickstart -webhook
   See what flows:   bin/wellhead status -c %s
   Stop:             Ctrl-C
 
-`, q.shop, at.collector, at.console, events, events, at.forwarder, filepath.Join(q.dir, appKey), q.config())
+`, q.shop, at.collector, at.console, q.org, crm, events, events, grant, at.forwarder, filepath.Join(q.dir, appKey), q.config())
 }

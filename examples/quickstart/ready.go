@@ -8,7 +8,10 @@ import (
 )
 
 // addresses are where a host listens.
-type addresses struct{ collector, forwarder, console string }
+type addresses struct {
+	collector, forwarder, console string
+	needsConsent                  bool // the source crm
+}
 
 // ready waits until the host that is process pid takes events; ctx ends with it,
 // and the host itself says then what is wrong. Another host on the same data_dir,
@@ -39,6 +42,7 @@ func (q *quickstart) ask(ctx context.Context) (at addresses, pid int, ok bool) {
 		Ready   bool
 		Console string
 		Plugins []struct{ Name, Listen string }
+		Sources []struct{ Name, State string }
 	}
 	if json.Unmarshal(out, &status) != nil || !status.Ready {
 		return addresses{}, 0, false
@@ -51,6 +55,9 @@ func (q *quickstart) ask(ctx context.Context) (at addresses, pid int, ok bool) {
 		case "journeys":
 			at.forwarder = p.Listen
 		}
+	}
+	for _, source := range status.Sources {
+		at.needsConsent = at.needsConsent || source.Name == "crm" && source.State == "needs_consent"
 	}
 	return at, status.PID, at.collector != "" && at.forwarder != ""
 }

@@ -25,7 +25,7 @@ func Open(path string, options Options) (*Org, error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s is in use: is another simulator running?", path), f.Close())
+		return nil, errors.Join(fmt.Errorf("%s is in use: end the other simulator, or choose another file", path), f.Close())
 	}
 	o, err := restore(f, options)
 	if err != nil {
