@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -12,24 +13,32 @@ import (
 // child is a process that ends with the quickstart.
 type child struct {
 	cmd   *exec.Cmd
-	ended context.Context // is done when the process is
-	err   error           // then
+	ended chan struct{} // closed when the process is over
+	err   error         // then
 }
 
-func start(ctx context.Context, cmd *exec.Cmd, out io.Writer) (*child, error) {
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
-	cmd.SysProcAttr = diesWithParent()
-	if err := cmd.Start(); err != nil {
-		return nil, err
+func start(ctx context.Context, out io.Writer, binary string, args ...string) (*child, error) {
+	// Not by ctx: children end in order.
+	c := &child{cmd: exec.CommandContext(context.WithoutCancel(ctx), binary, args...), ended: make(chan struct{})}
+	c.cmd.Stdout, c.cmd.Stderr = out, os.Stderr
+	c.cmd.SysProcAttr = diesWithParent()
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%w: run make build", err)
 	}
-	c := &child{cmd: cmd}
-	ended, end := context.WithCancel(context.WithoutCancel(ctx))
-	c.ended = ended
 	go func() {
-		defer end()
-		c.err = cmd.Wait()
+		defer close(c.ended)
+		c.err = c.cmd.Wait()
 	}()
 	return c, nil
+}
+
+func (c *child) over() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // patience is how long a child may take to end.
@@ -39,9 +48,9 @@ const patience = time.Minute
 func (c *child) end() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-c.ended.Done():
+	case <-c.ended:
 	case <-time.After(patience):
 		_ = c.cmd.Process.Kill()
-		<-c.ended.Done()
+		<-c.ended
 	}
 }

@@ -94,16 +94,13 @@ func (q *quickstart) run(ctx context.Context) error {
 		return err
 	}
 	defer simulator.end()
-	host, err := start(ctx, exec.Command(q.bin, "run", "-c", q.config()), os.Stdout)
+	host, err := start(ctx, os.Stdout, q.bin, "run", "-c", q.config())
 	if err != nil {
-		return fmt.Errorf("start the host: %w: run make build", err)
+		return fmt.Errorf("start the host: %w", err)
 	}
 	defer host.end() // before the org that it reads
 
-	up, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(host.ended, cancel)()
-	if at, ok := q.ready(up, host.cmd.Process.Pid); ok {
+	if at, ok := q.ready(ctx, host); ok {
 		handler, err := shopHandler("http://"+at.collector, key)
 		if err != nil {
 			return err
@@ -115,13 +112,13 @@ func (q *quickstart) run(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-	case <-host.ended.Done():
-	case <-simulator.ended.Done():
+	case <-host.ended:
+	case <-simulator.ended:
 	}
 	switch {
 	case ctx.Err() != nil: // a terminal interrupts all of them
 		return nil
-	case host.ended.Err() != nil:
+	case host.over():
 		return host.err
 	default:
 		return errors.New("the Salesforce simulator has ended: start again with make run, what it had is kept")

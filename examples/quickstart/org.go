@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -18,14 +17,14 @@ import (
 // grants are as the last one left them, and returns when it can be asked.
 func (q *quickstart) startSimulator(ctx context.Context) (*child, error) {
 	up := &firstWrite{done: make(chan struct{})}
-	c, err := start(ctx, exec.Command(q.simulator, "-listen", q.org, "-pubsub", q.orgEvents, "-state", filepath.Join(q.dir, orgFile)), up)
+	c, err := start(ctx, up, q.simulator, "-listen", q.org, "-pubsub", q.orgEvents, "-state", filepath.Join(q.dir, orgFile))
 	if err != nil {
-		return nil, fmt.Errorf("start the Salesforce simulator: %w: run make build", err)
+		return nil, fmt.Errorf("start the Salesforce simulator: %w", err)
 	}
 	select {
 	case <-up.done: // it speaks when it listens
 		return c, nil
-	case <-c.ended.Done():
+	case <-c.ended:
 		return nil, errors.New("the Salesforce simulator does not start: see above; " +
 			"its addresses are those of -org and -org-pubsub, and of login_url and pubsub.endpoint in " + q.config())
 	case <-ctx.Done():

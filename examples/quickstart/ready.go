@@ -13,18 +13,20 @@ type addresses struct {
 	needsConsent                  bool // the source crm
 }
 
-// ready waits until the host that is process pid takes events; ctx ends with it,
-// and the host itself says then what is wrong. Another host on the same data_dir,
-// which an earlier quickstart left, does not count.
-func (q *quickstart) ready(ctx context.Context, pid int) (addresses, bool) {
+// ready waits until the host takes events, or has ended and said itself what is
+// wrong. Another host on the same data_dir, which an earlier quickstart left, does
+// not count.
+func (q *quickstart) ready(ctx context.Context, host *child) (addresses, bool) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if at, of, ok := q.ask(ctx); ok && of == pid {
+		if at, of, ok := q.ask(ctx); ok && of == host.cmd.Process.Pid {
 			return at, true
 		}
 		select {
 		case <-tick.C:
+		case <-host.ended:
+			return addresses{}, false
 		case <-ctx.Done():
 			return addresses{}, false
 		}
