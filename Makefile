@@ -57,7 +57,7 @@ lint: ## check style
 
 bench: build ## measure against peers, side by side
 	./.ci/need bench
-	$(GO) run ./host/bench
+	$(GO) run ./host/bench -o $(BIN)/bench.md
 
 proto: ## generate the code of the gRPC protocols
 	./.ci/need proto

@@ -84,6 +84,8 @@ func catchup(ctx context.Context, o *options) error {
 	o.out.row("live meanwhile", fmt.Sprintf("%.0f", float64(meanwhile)/took.Seconds()))
 	o.out.row("live by itself", fmt.Sprintf("%.0f", aloneRate))
 	o.out.text("\n%.0f MB resident at its end.", mb(most.total()))
+	o.out.goal("catching up from the journal under live load", "≥ 100,000 events/s, live down by less than a third", "%.0f events/s, live down by %.0f %%",
+		float64(n)/took.Seconds(), 100*(1-float64(meanwhile)/took.Seconds()/aloneRate))
 	return nil
 }
 

@@ -33,7 +33,7 @@ type options struct {
 	scratch string
 	emitter string // binary
 	event   []byte
-	out     report
+	out     *report
 }
 
 type section struct {
@@ -100,14 +100,14 @@ func run(ctx context.Context, o *options, file string, names []string) (err erro
 	if o.emitter, err = build(ctx, "emitter", filepath.Join(o.scratch, "emitter")); err != nil {
 		return err
 	}
-	o.out = report{os.Stdout}
+	o.out = &report{Writer: os.Stdout}
 	if file != "" {
 		f, err := os.Create(file)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		o.out = report{io.MultiWriter(os.Stdout, f)}
+		o.out.Writer = io.MultiWriter(os.Stdout, f)
 	}
 	o.out.text("# Wellhead's figures\n\n%s. Events of %d bytes; medians of %d rounds (least–most).", machine(ctx), len(o.event), o.rounds)
 	for _, i := range chosen {
@@ -115,6 +115,7 @@ func run(ctx context.Context, o *options, file string, names []string) (err erro
 			return fmt.Errorf("%s: %w", sections[i].name, err)
 		}
 	}
+	o.out.summary()
 	return nil
 }
 

@@ -56,12 +56,16 @@ func memory(ctx context.Context, o *options) error {
 	}
 	total := func(m memoryUse) float64 { return mb(m.total()) }
 	third := max(1, len(samples)/3)
+	most := total(slices.MaxFunc(samples, func(a, b memoryUse) int { return cmp.Compare(a.total(), b.total()) }))
+	o.out.goal(fmt.Sprintf("resident memory at full load, %s", o.memory), "≤ 200 MB, flat", "%.0f MB at most", most)
 	o.out.title("Resident memory over %s", o.memory)
 	o.out.text("%.0f events a second; host and plugin together: first third %.0f MB, last third %.0f MB, most %.0f MB.",
-		float64(all)/o.memory.Seconds(), median(samples[:third], total), median(samples[len(samples)-third:], total),
-		total(slices.MaxFunc(samples, func(a, b memoryUse) int { return cmp.Compare(a.total(), b.total()) })))
+		float64(all)/o.memory.Seconds(), median(samples[:third], total), median(samples[len(samples)-third:], total), most)
 	return nil
 }
+
+// gateBenchmark is the gate's of an event that it takes.
+const gateBenchmark = "BenchmarkJudgeReferenceWithPlan"
 
 // stages runs the rooms' own benchmarks, one core each.
 func stages(ctx context.Context, o *options) error {
@@ -73,6 +77,9 @@ func stages(ctx context.Context, o *options) error {
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, "Benchmark") {
 			o.out.text("%s", strings.TrimSuffix(line, "\n"))
+			if f := strings.Fields(line); strings.HasPrefix(f[0], gateBenchmark) {
+				o.out.goal("the gate on the reference event", "≤ 1 µs, 0 allocations", "%s ns, %s allocations", f[2], f[len(f)-2])
+			}
 		}
 	}
 	o.out.text("```")

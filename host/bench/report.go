@@ -25,25 +25,42 @@ func newResult(events uint64, took time.Duration, cpu cpuUse) result {
 }
 
 // report is Markdown, written as it grows.
-type report struct{ io.Writer }
+type report struct {
+	io.Writer
+	goals [][]string
+}
 
-func (r report) title(format string, a ...any) { fmt.Fprintf(r, "\n## "+format+"\n\n", a...) }
+// goal keeps a row for the table at the end: what there is to reach.
+func (r *report) goal(what, goal, format string, a ...any) {
+	r.goals = append(r.goals, []string{what, goal, fmt.Sprintf(format, a...)})
+}
 
-func (r report) text(format string, a ...any) { fmt.Fprintf(r, format+"\n", a...) }
+// summary is the table of all goals.
+func (r *report) summary() {
+	r.title("Goals")
+	r.head("what", "to reach", "reached")
+	for _, g := range r.goals {
+		r.row(g...)
+	}
+}
+
+func (r *report) title(format string, a ...any) { fmt.Fprintf(r, "\n## "+format+"\n\n", a...) }
+
+func (r *report) text(format string, a ...any) { fmt.Fprintf(r, format+"\n", a...) }
 
 // head begins a table.
-func (r report) head(cells ...string) {
+func (r *report) head(cells ...string) {
 	r.row(cells...)
 	fmt.Fprintln(r, strings.Repeat("|---", len(cells))+"|")
 }
 
-func (r report) row(cells ...string) {
+func (r *report) row(cells ...string) {
 	fmt.Fprintln(r, "| "+strings.Join(cells, " | ")+" |")
 }
 
 // table prints medians, with the least and the most, and ratios to the subject
 // with this index in the same round.
-func (r report) table(subjects []subject, results [][]result, peer int) {
+func (r *report) table(subjects []subject, results [][]result, peer int) {
 	r.head("subject", "events/s", "of "+strings.SplitN(subjects[peer].name, ":", 2)[0], "CPU µs an event, process + plugins", "p50 ms", "p99 ms", "MB idle, loaded")
 	for i, s := range subjects {
 		rs := results[i]
