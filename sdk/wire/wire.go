@@ -132,7 +132,7 @@ func Serve(source SourceServer) {
 			ProtocolVersion: {pluginName: &grpcPlugin{source: source}},
 		},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(MaxToSource))...)
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(MaxToSource), grpc.ForceServerCodecV2(Codec()))...)
 		},
 	})
 }

@@ -91,7 +91,8 @@ func (l *launch) clientConfig(run func(hclog.Logger, *exec.Cmd, string) (runner.
 		StartTimeout:     l.timeout + time.Second, // the context of start comes first
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: l.sockets},
 		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(int(l.spec.Limits.BatchBytes) + wire.Overhead),
+			grpc.MaxCallRecvMsgSize(int(l.spec.Limits.BatchBytes)+wire.Overhead),
+			grpc.ForceCodecV2(wire.Codec()),
 		)},
 		Logger:     hclog.NewNullLogger(),
 		SyncStdout: l.logs.writer("stdout"),
