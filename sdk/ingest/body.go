@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	// A body gets room for firstRead bytes at first, and each time that it has
-	// filled its room, growth times as much at most.
+	// A body gets room for firstRead bytes at most at first, and each time that
+	// it has filled its room, twice as much.
 	firstRead = 4 << 10
-	growth    = 2
 	// A body has grace to arrive, and a second more for each paceBytes of it
 	// that have come, up to longest in all: one that stalls does not hold what it
 	// has sent for long.
@@ -35,8 +34,9 @@ type Bodies struct {
 }
 
 // Read returns the body, decompressed, of at most limit bytes, and charges it
-// to held as it arrives. What has not arrived at the context's deadline does not
-// count. A connection whose body was not read to its end is not used again.
+// to held as it arrives. The body is valid until held is released: then another
+// request uses its memory. What has not arrived at the context's deadline does
+// not count. A connection whose body was not read to its end is not used again.
 func (b *Bodies) Read(ctx context.Context, w http.ResponseWriter, r *http.Request, limit int, held *Share) ([]byte, *Problem) {
 	body, p := b.read(ctx, w, r, limit, held)
 	if p != nil {
@@ -124,13 +124,12 @@ func (p *paced) all(body []byte, problem *Problem) ([]byte, *Problem) {
 // readAll reads up to limit bytes. The buffer grows with what arrives, so that
 // a client holds no more memory than it has sent.
 func readAll(src io.Reader, limit, expected int, held *Share) ([]byte, *Problem) {
-	size := min(max(expected+1, 512), firstRead, limit+1)
-	if p := held.Hold(size); p != nil {
+	buf, p := held.room(min(expected+1, firstRead))
+	if p != nil {
 		return nil, p
 	}
-	buf := make([]byte, 0, size)
 	for {
-		n, err := src.Read(buf[len(buf):cap(buf)])
+		n, err := src.Read(buf[len(buf):min(cap(buf), limit+1)])
 		buf = buf[:len(buf)+n]
 		if len(buf) > limit {
 			return nil, TooLarge(limit)
@@ -144,15 +143,9 @@ func readAll(src io.Reader, limit, expected int, held *Share) ([]byte, *Problem)
 		if len(buf) < cap(buf) {
 			continue
 		}
-		grown := min(growth*cap(buf), limit+1)
-		if expected > len(buf) && expected < grown {
-			grown = expected + 1
-		}
-		if p := held.Hold(grown); p != nil {
+		if buf, p = held.moreRoom(buf); p != nil {
 			return nil, p
 		}
-		held.giveBack(cap(buf))
-		buf = append(make([]byte, 0, grown), buf...)
 	}
 }
 

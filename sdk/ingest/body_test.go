@@ -126,3 +126,33 @@ func TestAStalledBodyIsAnswered(t *testing.T) {
 		t.Errorf("%v, answer %q", err, answer)
 	}
 }
+
+func TestABodysMemoryIsUsedAgainOnceItIsReleased(t *testing.T) {
+	read := func(body string) ([]byte, *Share) {
+		held := NewBudget(1 << 20).Share()
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		b, p := new(Bodies).Read(t.Context(), httptest.NewRecorder(), r, 1<<20, held)
+		if p != nil {
+			t.Fatal(p)
+		}
+		return b, held
+	}
+	one, two := strings.Repeat("1", 9000), strings.Repeat("2", 9000)
+	again := false
+	for range 100 { // the pool may drop any of them
+		first, held := read(one)
+		second, other := read(two)
+		if string(first) != one || string(second) != two {
+			t.Fatal("two bodies share their memory")
+		}
+		held.Release()
+		other.Release()
+		third, held := read(one)
+		again = again || &third[0] == &first[0] || &third[0] == &second[0]
+		held.Release()
+		held.Release()
+	}
+	if !again {
+		t.Error("no memory was used again")
+	}
+}

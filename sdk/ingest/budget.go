@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"math/bits"
 	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
@@ -25,6 +27,7 @@ func (b *Budget) Share() *Share { return &Share{of: b} }
 type Share struct {
 	of   *Budget
 	held int64
+	body *[]byte // nil: there is none
 }
 
 // Hold takes more, or takes nothing and says that the client should come
@@ -41,13 +44,66 @@ func (s *Share) Hold(bytes int) *Problem {
 	return nil
 }
 
-func (s *Share) giveBack(bytes int) {
-	s.of.left.Add(int64(bytes))
-	s.held -= int64(bytes)
+// room takes an empty buffer for size bytes or more.
+func (s *Share) room(size int) ([]byte, *Problem) {
+	class := classOf(size)
+	if p := s.Hold(1 << class); p != nil {
+		return nil, p
+	}
+	s.body = rooms.get(class)
+	return (*s.body)[:0], nil
 }
 
-// Release gives back all of it.
+// moreRoom takes twice the room for a buffer that is full, and gives its own back.
+func (s *Share) moreRoom(full []byte) ([]byte, *Problem) {
+	old := s.body
+	buf, p := s.room(2 * cap(full))
+	if p != nil {
+		return nil, p
+	}
+	buf = append(buf, full...)
+	s.of.left.Add(int64(cap(full)))
+	s.held -= int64(cap(full))
+	rooms.put(old)
+	return buf, nil
+}
+
+// Release gives back all of it, and the body that was read.
 func (s *Share) Release() {
 	s.of.left.Add(s.held)
 	s.held = 0
+	if s.body != nil {
+		rooms.put(s.body)
+		s.body = nil
+	}
+}
+
+// Sizes of rooms, as powers of 2. Larger ones are not kept.
+const (
+	smallestRoom = 9
+	largestKept  = 20
+)
+
+// rooms are the buffers of bodies, to be used again.
+var rooms roomPools
+
+type roomPools [largestKept + 1]sync.Pool // of *[]byte, by class
+
+// classOf returns the class of rooms for size bytes: the smallest that has 1<<class.
+func classOf(size int) int { return max(bits.Len(uint(size-1)), smallestRoom) }
+
+func (p *roomPools) get(class int) *[]byte {
+	if class <= largestKept {
+		if buf, ok := p[class].Get().(*[]byte); ok {
+			return buf
+		}
+	}
+	buf := make([]byte, 1<<class)
+	return &buf
+}
+
+func (p *roomPools) put(buf *[]byte) {
+	if class := classOf(cap(*buf)); class <= largestKept {
+		p[class].Put(buf)
+	}
 }

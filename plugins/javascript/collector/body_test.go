@@ -277,3 +277,57 @@ func TestBodyOnTheWire(t *testing.T) {
 		}
 	})
 }
+
+// The memory of a body is used again for another request, but not before its own is
+// answered.
+func TestEventsKeepTheirBytesUntilTheAnswer(t *testing.T) {
+	const clients, requests = 8, 40
+	h := newHost()
+	h.verdict = func(_ context.Context, b sdk.Batch) (sdk.Verdict, error) {
+		before := make([]string, len(b.Events))
+		for i, e := range b.Events {
+			before[i] = string(e)
+		}
+		for range 20 {
+			runtime.Gosched() // others read their bodies meanwhile
+		}
+		for i, e := range b.Events {
+			if string(e) != before[i] {
+				t.Errorf("event %q is now %q", before[i], e)
+			}
+		}
+		return sdk.Verdict{}, nil
+	}
+	c := newCollector(t, h)
+	var all sync.WaitGroup
+	want := map[string]int{}
+	for client := range clients {
+		for request := range requests {
+			want[event(client, request, "a")] = 1
+			want[event(client, request, "b")] = 1
+		}
+		all.Go(func() {
+			for request := range requests {
+				body := `{"batch":[` + event(client, request, "a") + "," + event(client, request, "b") + `]}`
+				if res := (call{path: "/v1/batch", headers: []string{basic}, body: body}).do(c); res.StatusCode != http.StatusOK {
+					t.Errorf("answered %d", res.StatusCode)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, e := range h.events() {
+		want[e]--
+	}
+	for e, n := range want {
+		if n != 0 {
+			t.Fatalf("%q came %d times", e, 1-n)
+		}
+	}
+}
+
+// event is one of a size that is its client's and request's own.
+func event(client, request int, id string) string {
+	return fmt.Sprintf(`{"type":"track","userId":"%s-%d-%d","event":"E","properties":{"x":"%s"}}`,
+		id, client, request, strings.Repeat("x", 100*client+10*request))
+}
