@@ -32,7 +32,7 @@ func newObject(raw []byte) object {
 	if raw[0] != '{' {
 		return o
 	}
-	newReader(raw).members(raw, func(name []byte, member, value span) {
+	eachMember(raw, func(name []byte, member, value span) {
 		o.index[string(name)] = len(o.members)
 		o.members = append(o.members, raw[member.start:member.end])
 		o.context.see(name, raw[value.start:value.end])
@@ -55,7 +55,7 @@ func (g *gain) plus(member []byte) {
 
 // missing returns what an event's own value lacks, and what the two say
 // together.
-func (o *object) missing(own []byte, r *reader) (gain, contextSeen) {
+func (o *object) missing(own []byte) (gain, contextSeen) {
 	if own == nil {
 		if o.raw != nil && o.raw[0] != '{' {
 			return gain{whole: o.raw, size: len(o.raw)}, o.context
@@ -68,7 +68,7 @@ func (o *object) missing(own []byte, r *reader) (gain, contextSeen) {
 	clear(o.present)
 	var mine contextSeen
 	saysDirect := false
-	r.members(own, func(name []byte, _, value span) {
+	eachMember(own, func(name []byte, _, value span) {
 		if i, ok := o.index[string(name)]; ok {
 			o.present[i] = true
 		}

@@ -1,145 +1,145 @@
 package payload
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // parser reads a body once, from its start to its end.
 type parser struct {
-	*reader
+	reader
 	body   *Body
 	max    int  // events
 	newRun bool // the next member does not continue the last part
 }
 
 func newParser(raw []byte, max int) *parser {
-	r := newReader(raw)
-	return &parser{reader: r, body: &Body{raw: raw, reader: r}, max: max}
+	return &parser{reader: reader{raw: raw}, body: &Body{raw: raw}, max: max}
 }
 
 func (p *parser) parse(read func() error) (*Body, error) {
 	err := read()
-	if err == nil {
-		err = p.end()
+	if err == nil && !p.atEnd() {
+		err = errSyntax
+	}
+	if errors.Is(err, errSyntax) {
+		err = p.explain()
 	}
 	if err != nil {
-		return nil, p.explain(err)
+		return nil, err
 	}
 	return p.body, nil
 }
 
-func (p *parser) end() error {
-	_, err := p.dec.ReadToken()
-	if err == nil {
-		return errors.New("there is more after its end")
-	}
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
+// atEnd tells whether nothing but white space is left.
+func (p *parser) atEnd() bool {
+	p.peek()
+	return p.pos == len(p.raw)
 }
 
-func (p *parser) explain(err error) error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	if len(bytes.TrimSpace(p.body.raw)) == 0 {
+// explain says why the body is not JSON.
+func (p *parser) explain() error {
+	if p.pos = 0; p.atEnd() {
 		return &Error{CodeNotJSON, "the body is empty: send a JSON object"}
 	}
-	at := p.dec.InputOffset()
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
-		at, err = syntax.ByteOffset, syntax.Err
-	}
+	at, err := syntaxError(p.raw)
 	return &Error{CodeNotJSON, fmt.Sprintf("the body is not JSON: %v (at byte %d)", err, at)}
 }
 
 // batch reads the body of a batch.
 func (p *parser) batch() error {
-	if k := p.dec.PeekKind(); k != '{' && k != jsontext.KindInvalid {
-		return notBatch()
+	if c := p.peek(); c != '{' {
+		if p.pos < len(p.raw) && begins(c) {
+			return notBatch()
+		}
+		return errSyntax
+	}
+	if err := p.enter(); err != nil {
+		return err
 	}
 	seen := map[string]bool{}
-	_, err := p.object(func(name span) error {
-		switch key := string(p.name(name)); key {
-		case "batch", "context", "integrations", "sentAt":
-			if seen[key] {
-				return &Error{CodeDuplicateKey, fmt.Sprintf("the batch names %q twice", key)}
-			}
-			seen[key] = true
-			return p.batchMember(key)
-		case "writeKey":
-			v, err := p.value()
-			p.body.topKey = str(p.at(v))
+	for first := true; ; first = false {
+		name, ok, err := p.member(first)
+		if err != nil {
 			return err
-		default:
-			return p.dec.SkipValue()
 		}
-	})
-	if err == nil && !seen["batch"] {
+		if !ok {
+			break
+		}
+		if err := p.batchMember(p.name(name), seen); err != nil {
+			return err
+		}
+	}
+	if !seen["batch"] {
 		return notBatch()
 	}
-	return err
+	return nil
 }
 
 func notBatch() error {
 	return &Error{CodeNotBatch, `the body of a batch is an object whose member "batch" is an array of events`}
 }
 
-func (p *parser) batchMember(key string) error {
+// batchMember reads the value of a batch's member.
+func (p *parser) batchMember(name []byte, seen map[string]bool) error {
+	key := string(name)
+	switch key {
+	case "batch", "context", "integrations", "sentAt":
+		if seen[key] {
+			return &Error{CodeDuplicateKey, fmt.Sprintf("the batch names %q twice", key)}
+		}
+		seen[key] = true
+	}
 	if key == "batch" {
 		return p.events()
 	}
 	s, err := p.value()
 	v := p.at(s)
-	if err != nil || isNull(v) {
+	switch {
+	case err != nil:
 		return err
-	}
-	switch key {
-	case "context":
+	case key == "writeKey":
+		p.body.topKey = str(v)
+	case isNull(v):
+	case key == "context":
 		p.body.context = newObject(v)
-	case "integrations":
+	case key == "integrations":
 		p.body.integrations = newObject(v)
-	case "sentAt":
+	case key == "sentAt":
 		p.body.sentAt = v
 	}
 	return nil
 }
 
 func (p *parser) events() error {
-	if p.dec.PeekKind() != '[' {
-		if err := p.dec.SkipValue(); err != nil {
+	if p.peek() != '[' {
+		if _, err := p.value(); err != nil {
 			return err
 		}
 		return notBatch()
 	}
-	_, err := p.dec.ReadToken()
-	for err == nil && p.dec.PeekKind() != ']' {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		if ok, err := p.more(first, ']'); !ok {
+			return err
+		}
 		if len(p.body.events) == p.max {
 			return &Error{CodeTooManyEvents, fmt.Sprintf("the batch has more than %d events: send it in parts", p.max)}
 		}
-		err = p.event()
+		if err := p.event(); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		_, err = p.dec.ReadToken()
-	}
-	return err
 }
 
 // event reads the next value as an event.
 func (p *parser) event() error {
-	first := len(p.body.parts)
-	e := event{first: first, object: p.dec.PeekKind() == '{'}
+	e := event{first: len(p.body.parts), object: p.peek() == '{'}
 	var err error
 	if e.object {
-		p.newRun = true
-		e.value, err = p.object(func(name span) error { return p.member(&e, name) })
+		err = p.members(&e)
 	} else {
 		e.value, err = p.value()
 	}
@@ -148,8 +148,30 @@ func (p *parser) event() error {
 	return err
 }
 
-// member reads the value of an event's member.
-func (p *parser) member(e *event, name span) error {
+// members reads the members of an event.
+func (p *parser) members(e *event) error {
+	p.newRun = true
+	e.value.start = p.pos
+	if err := p.enter(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		name, ok, err := p.member(first)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			e.value.end = p.pos
+			return nil
+		}
+		if err := p.eventMember(e, name); err != nil {
+			return err
+		}
+	}
+}
+
+// eventMember reads the value of an event's member.
+func (p *parser) eventMember(e *event, name span) error {
 	var kind members
 	var cut, channel bool
 	switch string(p.name(name)) {

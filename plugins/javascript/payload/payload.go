@@ -42,8 +42,6 @@ type Body struct {
 	topKey  string // the write key beside the batch
 	itemKey string // the first one that an event names
 	mixed   bool   // another event names another
-
-	reader *reader // for what is read again when an event is put together
 }
 
 // event is one event where it stands in the body.
@@ -86,9 +84,13 @@ func Single(raw []byte, typ string) (*Body, error) {
 	return p.parse(p.event)
 }
 
+// usualEvents is for how many events a batch gets room at first.
+const usualEvents = 32
+
 // Batch splits the body of a request of at most max events.
 func Batch(raw []byte, max int) (*Body, error) {
 	p := newParser(raw, max)
+	p.body.events, p.body.parts = make([]event, 0, usualEvents), make([]part, 0, 4*usualEvents)
 	return p.parse(p.batch)
 }
 

@@ -50,9 +50,9 @@ func (b *Body) changes(e *event, from Origin) changes {
 	var c changes
 	var seen contextSeen
 	context := b.own(e, memberContext)
-	c.context, seen = b.context.missing(context, b.reader)
+	c.context, seen = b.context.missing(context)
 	if len(b.integrations.members) > 0 || b.own(e, memberIntegrations) == nil {
-		c.integrations, _ = b.integrations.missing(b.own(e, memberIntegrations), b.reader)
+		c.integrations, _ = b.integrations.missing(b.own(e, memberIntegrations))
 	}
 	canHold := c.context.whole == nil && (context == nil || context[0] == '{')
 	if canHold && from.IP.IsValid() && b.wantsIP(e, seen, from) {
