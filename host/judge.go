@@ -46,13 +46,21 @@ func (j *judged) add(index int, r gate.Result) {
 	}
 }
 
+// spliced is about how many bytes the gate adds to an event.
+const spliced = 256
+
 // judge puts every claim of a batch through the gate.
 func (l *lane) judge(b *batch) judged {
 	now := time.Now()
 	inputs := inputsOf(b.Batch)
 	results := make([]gate.Result, len(inputs))
+	room := 0
 	for i := range inputs {
-		results[i] = l.gate.Judge(inputs[i], now)
+		room += len(inputs[i].Claim) + spliced
+	}
+	events := make([]byte, 0, room) // of the whole batch
+	for i := range inputs {
+		results[i], events = l.gate.JudgeInto(events, inputs[i], now)
 	}
 	for _, g := range b.Groups {
 		l.together(inputs, results, g, now)

@@ -42,8 +42,9 @@ type Claim []byte
 
 // Envelope is what the host vouches for. Only the gate makes one.
 type Envelope struct {
-	Source     SourceID
-	Type       Type
+	Source SourceID
+	Type   Type
+	// MessageID may share the memory of JSON: it is good for as long as that is.
 	MessageID  string
 	ReceivedAt time.Time
 	// JSON is the event as accepted: one JSON object on one line, without a

@@ -1,9 +1,14 @@
 package gate_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wellhead-io/wellhead/host/internal/gate"
@@ -94,6 +99,60 @@ func benchmarkJudge(b *testing.B, claim []byte, o gate.SourceOptions, accepted b
 			b.Fatalf("%+v", r)
 		}
 	}
+}
+
+// benchmarkAccept judges claims that are good, one after the other, into a buffer
+// that is used again.
+func benchmarkAccept(b *testing.B, o gate.SourceOptions, claims ...[]byte) {
+	s := newGate(b, gate.Options{}).Source(o)
+	buffer := make([]byte, 0, 64<<10)
+	b.SetBytes(int64(len(claims[0])))
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if r, _ := s.JudgeInto(buffer, gate.Input{Claim: claims[i]}, received); r.Refusal != nil {
+			b.Fatalf("%+v", r)
+		}
+		if i++; i == len(claims) {
+			i = 0
+		}
+	}
+}
+
+func BenchmarkAccept(b *testing.B) {
+	benchmarkAccept(b, gate.SourceOptions{ID: "website"}, reference())
+}
+
+func BenchmarkAcceptWithPlan(b *testing.B) {
+	benchmarkAccept(b, gate.SourceOptions{ID: "website", Plan: loadPlan(b, referencePlan)}, reference())
+}
+
+// BenchmarkAcceptMixed is of events of 100 names, in random order, each with a
+// schema of its own in the plan.
+func BenchmarkAcceptMixed(b *testing.B) {
+	_, schema, _ := strings.Cut(referencePlan, "Order Completed:")
+	schema, _, _ = strings.Cut(schema, "unplanned")
+	plan := "events:\n"
+	var claims [][]byte
+	for i := range 100 {
+		name := fmt.Sprintf("Order Completed %d", i)
+		plan += "  " + name + ":" + schema
+		claims = append(claims, bytes.Replace(reference(), []byte("Order Completed"), []byte(name), 1))
+	}
+	claims = slices.Concat(claims, claims, claims, claims)
+	rand.New(rand.NewPCG(1, 1)).Shuffle(len(claims), func(i, j int) { claims[i], claims[j] = claims[j], claims[i] })
+	benchmarkAccept(b, gate.SourceOptions{ID: "website", Plan: loadPlan(b, plan+"unplanned: refuse\n")}, claims...)
+}
+
+// BenchmarkAcceptLate has the members that decide about the properties after
+// them.
+func BenchmarkAcceptLate(b *testing.B) {
+	claim := reference()
+	for _, member := range []string{`"type":"track",`, `"event":"Order Completed",`} {
+		claim = bytes.Replace(claim, []byte(member), nil, 1)
+		claim = append(append(append(claim[:len(claim)-1], ','), strings.TrimSuffix(member, ",")...), '}')
+	}
+	benchmarkAccept(b, gate.SourceOptions{ID: "website", Plan: loadPlan(b, referencePlan)}, claim)
 }
 
 func BenchmarkJudgeReference(b *testing.B) {

@@ -76,10 +76,10 @@ func (c partChecker) Check(doc *Document) []event.Violation {
 	return found
 }
 
-// commonCheckers compiles the published schemas of the common spec. The one of
-// no type judges what all calls share.
-func commonCheckers() (map[event.Type]Checker, error) {
-	checkers := make(map[event.Type]Checker)
+// commonSchemas compiles the published schemas of the common spec. The one of no
+// type is of what all calls share.
+func commonSchemas() (map[event.Type]*schema.Schema, error) {
+	all := make(map[event.Type]*schema.Schema)
 	for _, t := range append([]event.Type{""}, event.Types...) {
 		name := "common"
 		if t != "" {
@@ -89,7 +89,7 @@ func commonCheckers() (map[event.Type]Checker, error) {
 		if err != nil {
 			return nil, err
 		}
-		checkers[t] = wholeChecker{s}
+		all[t] = s
 	}
-	return checkers, nil
+	return all, nil
 }

@@ -41,13 +41,35 @@ func writable(t time.Time) bool {
 }
 
 // appendTime appends t as RFC 3339, in quotes, with milliseconds, or with
-// nanoseconds where t has them.
+// nanoseconds where t has them. The year is one of four digits.
 func appendTime(to []byte, t time.Time) []byte {
-	layout := `"2006-01-02T15:04:05.000Z"`
-	if t.Nanosecond()%int(time.Millisecond) != 0 {
-		layout = `"2006-01-02T15:04:05.000000000Z"`
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	fraction, digits := t.Nanosecond(), 9
+	if fraction%int(time.Millisecond) == 0 {
+		fraction, digits = fraction/int(time.Millisecond), 3
 	}
-	return t.UTC().AppendFormat(to, layout)
+	const zeros = `"0000-00-00T00:00:00.000000000`
+	at := len(to)
+	to = append(to, zeros[:len(zeros)-9+digits]...)
+	b := to[at:]
+	putDigits(b[1:5], year)
+	putDigits(b[6:8], int(month))
+	putDigits(b[9:11], day)
+	putDigits(b[12:14], hour)
+	putDigits(b[15:17], minute)
+	putDigits(b[18:20], second)
+	putDigits(b[21:], fraction)
+	return append(to, `Z"`...)
+}
+
+// putDigits writes n to the whole of b.
+func putDigits(b []byte, n int) {
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
+	}
 }
 
 // isRFC3339 tells whether a timestamp that package schema reads is written as
@@ -67,26 +89,28 @@ func isRFC3339(s []byte) bool {
 // originalTimestamp, and timestamp what is right by the host's clock. It tells
 // whether sentAt was absurd.
 func (e *edits) setTimes(sentAt string, receivedAt time.Time) (absurd bool) {
-	s := e.scan
+	f := e.found
 	e.setTime(memberReceivedAt, receivedAt)
-	sent := []byte(sentAt)
-	if s.given(memberSentAt) {
-		sent = s.value(memberSentAt)
+	var sent time.Time
+	var known bool
+	if f.given(memberSentAt) {
+		sent, known = schema.ParseTimestamp(f.value(memberSentAt))
 	} else if sentAt != "" {
+		sent, known = schema.ParseTimestamp(sentAt)
 		e.setText(memberSentAt, sentAt)
 	}
-	if !s.given(memberTimestamp) {
+	if !f.given(memberTimestamp) {
 		e.setTime(memberTimestamp, receivedAt)
 		return false
 	}
-	own := s.value(memberTimestamp)
+	own := f.value(memberTimestamp)
 	e.setRaw(memberOriginalTimestamp, memberTimestamp)
 	timestamp, ok := schema.ParseTimestamp(own)
 	if !ok {
 		return false
 	}
-	if at, ok := schema.ParseTimestamp(sent); ok {
-		corrected, ok := correct(timestamp, at, receivedAt)
+	if known {
+		corrected, ok := correct(timestamp, sent, receivedAt)
 		if ok {
 			e.setTime(memberTimestamp, corrected)
 			return false

@@ -11,5 +11,16 @@ func (s *Scanner) Scan(raw []byte) (fault string, broken []event.Violation) {
 	return s.scanner.fault, s.scanner.broken()
 }
 
-// SetChecker replaces the checker of a type's published schema.
-func (g *Gate) SetChecker(t event.Type, c Checker) { g.checkers[t] = c }
+// SetChecker replaces the checker of a type's published schema, for sources that
+// are made afterwards.
+func (g *Gate) SetChecker(t event.Type, c Checker) { g.checkers[t], g.program = c, nil }
+
+// Long is the same source, all of whose claims go the long way.
+func (s *Source) Long() *Source {
+	long := *s
+	long.program = nil
+	return &long
+}
+
+// Knows tells whether a claim does not go the long way.
+func (s *Source) Knows(claim event.Claim) bool { return new(quick).knows(s, claim) }

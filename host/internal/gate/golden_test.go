@@ -121,7 +121,9 @@ func (s *scene) file(name string, data []byte) {
 
 func (s *scene) judge() {
 	s.source.ID = "website"
-	s.result = s.gate.Source(s.source).Judge(s.input, received)
+	source := s.gate.Source(s.source)
+	s.result = source.Judge(s.input, received)
+	sameWays(s.t, source, s.input)
 	if s.result.Refusal != nil {
 		for _, v := range s.result.Refusal.Violations {
 			s.codes[v.Code] = true
@@ -161,7 +163,7 @@ func (s *scene) outcome() (name, text string) {
 	return string(r.Action), b.String()
 }
 
-func goldenGate(t *testing.T, o gate.Options) *gate.Gate {
+func goldenGate(t testing.TB, o gate.Options) *gate.Gate {
 	o.NewID = func() string { return madeID }
 	return newGate(t, o)
 }

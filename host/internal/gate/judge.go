@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/host/internal/schema/fast"
@@ -32,24 +33,29 @@ const maxDelivered = 100
 // judgement is the judging of one claim.
 type judgement struct {
 	source     *Source
-	in         *Input
+	in         Input
 	work       *workspace
 	receivedAt time.Time
 	call       event.Type        // empty: unknown
 	broken     []event.Violation // of bounds and the common spec: always refuses
 	planned    []event.Violation // of the tracking plan: as the source wishes
+	out        []byte            // what the envelope's text is appended to
 }
 
 func (j *judgement) run() Result {
 	if limit := j.source.gate.options.MaxEvent; len(j.in.Claim) > limit {
 		return j.refuseOversize(limit)
 	}
+	if q := &j.work.quick; len(j.in.Own) == 0 && q.knows(j.source, j.in.Claim) {
+		j.call = q.call
+		return j.accept(&q.found)
+	}
 	j.judge()
 	switch {
 	case len(j.broken) > 0 || len(j.in.Own) > 0:
 		return j.refuse(Quarantined)
 	case len(j.planned) == 0 || j.source.policy == Deliver:
-		return j.accept()
+		return j.accept(&j.work.scan.found)
 	case j.source.policy == Drop:
 		return j.refuse(Dropped)
 	}
@@ -91,45 +97,56 @@ func (j *judgement) judge() {
 
 // judgeType finds the event's type.
 func (j *judgement) judgeType(s *scanner) (known bool) {
-	m := s.members[memberType]
-	if m.Kind == text {
-		name := s.value(memberType)
-		for _, t := range event.Types {
-			if string(name) == string(t) {
-				j.call = t
-				return true
-			}
-		}
+	if j.call, known = s.call(); known {
+		return true
 	}
 	v := event.Violation{Code: event.CodeUnknownType, Path: "/type"}
-	switch m.Kind {
+	switch kind := s.members[memberType].Kind; kind {
 	case absent:
 		v.Message = "type is missing"
 	case text:
 		v.Message = fmt.Sprintf("type %.100q is none of identify, track, page, screen, group, alias", s.value(memberType))
 	default:
-		v.Message = fmt.Sprintf("type is %v; it must be a string", m.Kind)
+		v.Message = fmt.Sprintf("type is %v; it must be a string", kind)
 	}
 	j.broken = append(j.broken, v)
 	return false
 }
 
-// judgeIDs holds that the event is about somebody or something. A group is
-// something, and so is the group of an event; an alias names two people.
-func (j *judgement) judgeIDs(s *scanner) {
-	switch {
-	case s.filled(memberUserID), s.filled(memberAnonymousID):
-		return
-	case (j.call == event.Group || j.call == event.Track) && s.filled(memberGroupID):
-		return
-	case j.call == event.Alias && s.filled(memberPreviousID):
-		return
-	case s.members[memberUserID].Kind == text && s.members[memberTraitsEmail].Kind == text && s.filled(memberTraitsEmail):
-		return // as at Customer.io: the email is the id
+// call tells the event's type.
+func (f *found) call() (call event.Type, known bool) {
+	if f.members[memberType].Kind == text {
+		name := f.value(memberType)
+		for _, t := range event.Types {
+			if string(name) == string(t) {
+				return t, true
+			}
+		}
 	}
-	j.broken = append(j.broken, event.Violation{
-		Code: event.CodeNoID, Message: "no id: userId and anonymousId are missing or empty",
-	})
+	return "", false
+}
+
+func (j *judgement) judgeIDs(s *scanner) {
+	if !s.identified(j.call) {
+		j.broken = append(j.broken, event.Violation{
+			Code: event.CodeNoID, Message: "no id: userId and anonymousId are missing or empty",
+		})
+	}
+}
+
+// identified tells whether the event is about somebody or something. A group is
+// something, and so is the group of an event; an alias names two people.
+func (f *found) identified(call event.Type) bool {
+	switch {
+	case f.filled(memberUserID), f.filled(memberAnonymousID):
+		return true
+	case (call == event.Group || call == event.Track) && f.filled(memberGroupID):
+		return true
+	case call == event.Alias && f.filled(memberPreviousID):
+		return true
+	}
+	// As at Customer.io, the email is the id.
+	return f.members[memberUserID].Kind == text && f.members[memberTraitsEmail].Kind == text && f.filled(memberTraitsEmail)
 }
 
 // judgeMessageID holds that different ids stay different once they are unescaped.
@@ -146,48 +163,59 @@ func (j *judgement) judgeMessageID(s *scanner) {
 }
 
 // accept makes the envelope.
-func (j *judgement) accept() Result {
-	s, e := &j.work.scan, &j.work.edits
-	e.reset(s)
-	id, own := j.messageID()
+func (j *judgement) accept(f *found) Result {
+	e := &j.work.edits
+	e.reset(f)
+	var id string
+	own := f.namesItself()
 	if !own {
+		id = j.givenID(f)
 		e.setText(memberMessageID, id)
 	}
 	if e.setTimes(j.in.SentAt, j.receivedAt) {
 		j.source.counts.absurd.Add(1)
 	}
-	e.set(memberSourceID, func(to []byte) []byte { return append(to, j.source.quoted...) })
+	e.setJSON(memberSourceID, j.source.quoted)
 	if len(j.planned) > 0 {
 		e.setViolations(deliverable(j.planned))
 		j.source.counts.delivered.Add(1)
 	}
 	j.source.counts.accepted.Add(1)
+	first := len(j.out)
+	j.out = e.apply(j.out)
+	made := j.out[first:len(j.out):len(j.out)]
+	if own {
+		if m := f.members[memberMessageID]; m.Escaped {
+			id = string(f.value(memberMessageID))
+		} else {
+			id = unsafe.String(&made[e.moved(m.Start)], m.End-m.Start)
+		}
+	}
 	return Result{Envelope: event.Envelope{
 		Source:     j.source.id,
 		Type:       j.call,
 		MessageID:  id,
 		ReceivedAt: j.receivedAt,
-		JSON:       e.apply(),
+		JSON:       made,
 		Group:      j.in.Group,
 		Attachment: j.in.Attachment,
 	}}
 }
 
-// messageID finds the event's id, and tells whether the event has it already.
-func (j *judgement) messageID() (id string, own bool) {
-	s := &j.work.scan
-	if s.filled(memberMessageID) {
-		switch s.members[memberMessageID].Kind {
-		case text:
-			return string(s.value(memberMessageID)), true
-		case number:
-			return string(s.value(memberMessageID)), false
-		}
+// namesItself tells whether the event has an id that is text already.
+func (f *found) namesItself() bool {
+	return f.members[memberMessageID].Kind == text && f.filled(memberMessageID)
+}
+
+// givenID finds the id of an event that does not name itself.
+func (j *judgement) givenID(f *found) string {
+	switch {
+	case f.members[memberMessageID].Kind == number:
+		return string(f.value(memberMessageID))
+	case j.in.MessageID != "":
+		return j.in.MessageID
 	}
-	if j.in.MessageID != "" {
-		return j.in.MessageID, false
-	}
-	return j.source.gate.options.NewID(), false
+	return j.source.gate.options.NewID()
 }
 
 // refuse makes the refusal.
@@ -206,8 +234,11 @@ func (j *judgement) refuse(action Action) Result {
 		Attachment: j.in.Attachment,
 	}
 	if s.fault == "" && s.raw[s.begin] == '{' {
-		id, _ := j.messageID()
-		r.MessageID = clip(id, maxKeptID)
+		if s.namesItself() {
+			r.MessageID = clip(string(s.value(memberMessageID)), maxKeptID)
+		} else {
+			r.MessageID = clip(j.givenID(&s.found), maxKeptID)
+		}
 		if s.members[memberSentAt].Kind == text {
 			r.SentAt = clip(string(s.value(memberSentAt)), maxKeptTime)
 		}

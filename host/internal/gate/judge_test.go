@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -19,7 +17,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/host/internal/gate"
@@ -308,27 +305,18 @@ func holdsSplice(t *testing.T, claim, spliced []byte) {
 
 // FuzzJudge holds what is true of every judgement, whatever the claim.
 func FuzzJudge(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil {
-		f.Fatal(err)
+	for _, claim := range claimsOf(f) {
+		f.Add(claim)
 	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, section := range txtar.Parse(data).Files {
-			if section.Name == "claim" {
-				f.Add(bytes.TrimSuffix(section.Data, []byte("\n")))
-			}
-		}
-	}
-	f.Add(reference())
-	g := newGate(f, gate.Options{MaxEvent: 1 << 16})
+	g := goldenGate(f, gate.Options{MaxEvent: 1 << 16})
+	sources := sourcesOf(f, g)
 	plan := loadPlan(f, referencePlan)
 	plain := g.Source(gate.SourceOptions{ID: "website"})
 	deliver := g.Source(gate.SourceOptions{ID: "website", Plan: plan, OnViolation: gate.Deliver})
 	f.Fuzz(func(t *testing.T, claim []byte) {
+		for _, s := range sources {
+			sameWays(t, s, gate.Input{Claim: claim})
+		}
 		r := plain.Judge(gate.Input{Claim: claim}, received)
 		if r.Refusal == nil {
 			holdsSplice(t, claim, r.Envelope.JSON)

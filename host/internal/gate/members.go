@@ -44,68 +44,64 @@ const (
 	memberCount
 )
 
-// topMember tells which member of interest an event's own member is.
-func topMember(name []byte) memberID {
-	switch string(name) {
-	case "type":
-		return memberType
-	case "messageId":
-		return memberMessageID
-	case "userId":
-		return memberUserID
-	case "anonymousId":
-		return memberAnonymousID
-	case "groupId":
-		return memberGroupID
-	case "previousId":
-		return memberPreviousID
-	case "event":
-		return memberEvent
-	case "timestamp":
-		return memberTimestamp
-	case "originalTimestamp":
-		return memberOriginalTimestamp
-	case "sentAt":
-		return memberSentAt
-	case "receivedAt":
-		return memberReceivedAt
-	case "sourceId":
-		return memberSourceID
-	case "properties":
-		return memberProperties
-	case "traits":
-		return memberTraits
-	case "context":
-		return memberContext
-	}
-	return none
+// places are where members are in an event: the names that lead to each.
+var places = [memberCount][]string{
+	memberType:              {"type"},
+	memberMessageID:         {"messageId"},
+	memberUserID:            {"userId"},
+	memberAnonymousID:       {"anonymousId"},
+	memberGroupID:           {"groupId"},
+	memberPreviousID:        {"previousId"},
+	memberEvent:             {"event"},
+	memberTimestamp:         {"timestamp"},
+	memberOriginalTimestamp: {"originalTimestamp"},
+	memberSentAt:            {"sentAt"},
+	memberReceivedAt:        {"receivedAt"},
+	memberSourceID:          {"sourceId"},
+	memberProperties:        {"properties"},
+	memberTraits:            {"traits"},
+	memberTraitsEmail:       {"traits", "email"},
+	memberContext:           {"context"},
+	memberContextViolations: {"context", "violations"},
 }
 
-// nestedMember is topMember for a member of the event's member top.
-func nestedMember(top memberID, name []byte) memberID {
-	switch {
-	case top == memberTraits && string(name) == "email":
-		return memberTraitsEmail
-	case top == memberContext && string(name) == "violations":
-		return memberContextViolations
+// topMembers are the event's own members by name, nestedMembers those of a
+// member.
+var topMembers, nestedMembers = func() (map[string]memberID, map[memberID]map[string]memberID) {
+	top, nested := make(map[string]memberID), make(map[memberID]map[string]memberID)
+	for id, path := range places {
+		switch len(path) {
+		case 1:
+			top[path[0]] = memberID(id)
+		case 2:
+			nested[top[path[0]]] = map[string]memberID{path[1]: memberID(id)}
+		}
 	}
-	return none
+	return top, nested
+}()
+
+// found is what was found in a claim that is JSON, by whatever read it.
+type found struct {
+	raw        []byte
+	begin, end int  // of the value, without the space around it
+	lines      bool // a line break between tokens was seen
+	members    [memberCount]member
 }
 
 // given tells whether a member is there with a value other than null.
-func (s *scanner) given(id memberID) bool { return s.members[id].Kind > null }
+func (f *found) given(id memberID) bool { return f.members[id].Kind > null }
 
 // filled tells whether a member is there, and neither null nor an empty string.
-func (s *scanner) filled(id memberID) bool {
-	m := s.members[id]
+func (f *found) filled(id memberID) bool {
+	m := f.members[id]
 	return m.Kind > null && (m.Kind != text || m.End > m.Start)
 }
 
 // value gives a member's value as it stands in the text; of a string what is
 // between its quotes, unescaped.
-func (s *scanner) value(id memberID) []byte {
-	m := s.members[id]
-	value := s.raw[m.Start:m.End]
+func (f *found) value(id memberID) []byte {
+	m := f.members[id]
+	value := f.raw[m.Start:m.End]
 	if m.Escaped {
 		return fast.AppendUnescaped(nil, value)
 	}

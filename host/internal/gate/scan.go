@@ -15,7 +15,7 @@ import (
 // and then allocates nothing, as long as nothing is wrong.
 type scanner struct {
 	bounds
-	raw   []byte
+	found
 	path  []step // of the value at pos
 	names nameSet
 	reading
@@ -23,15 +23,12 @@ type scanner struct {
 
 // reading is what the scanner knows of the text.
 type reading struct {
-	pos        int
-	begin, end int  // of the value, without the space around it
-	lines      bool // a line break between tokens was seen
-	members    [memberCount]member
-	top        memberID // the event's own member that is being read
-	objects    uint32   // begun so far: each has its own names
-	values     int      // begun so far
-	paths      int      // bytes of their paths together
-	crowded    bool     // too many of either
+	pos     int
+	top     memberID // the event's own member that is being read
+	objects uint32   // begun so far: each has its own names
+	values  int      // begun so far
+	paths   int      // bytes of their paths together
+	crowded bool     // too many of either
 
 	fault      string // why the text is not JSON; empty: it is
 	deep       bool   // stopped at the depth bound
@@ -51,7 +48,7 @@ type step struct {
 // scan reads raw and tells what kind of value it is. Where fault or deep is set
 // afterwards, the scan stopped and what was found is incomplete.
 func (s *scanner) scan(raw []byte, b bounds) kind {
-	s.bounds, s.raw, s.reading = b, raw, reading{}
+	s.bounds, s.found, s.reading = b, found{raw: raw}, reading{}
 	s.names.reset(raw)
 	if len(s.path) < b.maxDepth+1 {
 		s.path = make([]step, b.maxDepth+1)
@@ -257,10 +254,10 @@ func (s *scanner) readName(depth int, id uint32) (memberID, bool) {
 	at := none
 	switch depth {
 	case 1:
-		at = topMember(name)
+		at = topMembers[string(name)]
 		s.top = at
 	case 2:
-		at = nestedMember(s.top, name)
+		at = nestedMembers[s.top][string(name)]
 	}
 	s.skipSpace()
 	if s.pos >= len(s.raw) || s.raw[s.pos] != ':' {

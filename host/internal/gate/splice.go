@@ -10,7 +10,7 @@ import (
 // edits are changes to the members of an event. Everything else stays as the
 // client wrote it, byte by byte.
 type edits struct {
-	scan    *scanner
+	found   *found
 	list    []edit
 	scratch []byte // the texts of the edits
 }
@@ -33,85 +33,111 @@ var names = [memberCount]string{
 	memberContext:           `,"context":`,
 }
 
-// reset makes e the edits of the text that s has scanned.
-func (e *edits) reset(s *scanner) {
-	e.scan = s
+// reset makes e the edits of the text that f was found in.
+func (e *edits) reset(f *found) {
+	e.found = f
 	e.list, e.scratch = e.list[:0], e.scratch[:0]
 }
 
-// set gives a member the value that write appends: in place where the client
-// sent the member, and else at the end of the event.
-func (e *edits) set(id memberID, write func(to []byte) []byte) {
-	from := len(e.scratch)
-	start, end := e.scan.end-1, e.scan.end-1
-	if m := e.scan.members[id]; m.Kind != absent {
-		start, end = whole(m)
-	} else {
-		e.scratch = append(e.scratch, names[id]...)
+// replace begins an edit of the text from start to end. What is appended to
+// scratch until done is what stands there instead.
+func (e *edits) replace(start, end int) {
+	e.list = append(e.list, edit{start: start, end: end, from: len(e.scratch)})
+}
+
+func (e *edits) done() { e.list[len(e.list)-1].to = len(e.scratch) }
+
+// set begins an edit that gives a member a value: in place where the client sent
+// the member, and else at the end of the event.
+func (e *edits) set(id memberID) {
+	if m := e.found.members[id]; m.Kind != absent {
+		e.replace(whole(m))
+		return
 	}
-	e.scratch = write(e.scratch)
-	e.list = append(e.list, edit{start: start, end: end, from: from, to: len(e.scratch)})
+	e.replace(e.found.end-1, e.found.end-1)
+	e.scratch = append(e.scratch, names[id]...)
 }
 
 func (e *edits) setTime(id memberID, t time.Time) {
-	e.set(id, func(to []byte) []byte { return appendTime(to, t) })
+	e.set(id)
+	e.scratch = appendTime(e.scratch, t)
+	e.done()
 }
 
 func (e *edits) setText(id memberID, s string) {
-	e.set(id, func(to []byte) []byte { return append(to, asJSON(s)...) })
+	e.set(id)
+	e.scratch = appendQuoted(e.scratch, s)
+	e.done()
+}
+
+// setJSON gives a member a value that is JSON already.
+func (e *edits) setJSON(id memberID, value string) {
+	e.set(id)
+	e.scratch = append(e.scratch, value...)
+	e.done()
 }
 
 // setRaw gives a member the value that the client gave another one.
 func (e *edits) setRaw(id, other memberID) {
-	start, end := whole(e.scan.members[other])
-	e.set(id, func(to []byte) []byte { return append(to, e.scan.raw[start:end]...) })
+	start, end := whole(e.found.members[other])
+	e.set(id)
+	e.scratch = append(e.scratch, e.found.raw[start:end]...)
+	e.done()
 }
 
 // setViolations sets context.violations to a JSON array.
 func (e *edits) setViolations(list []byte) {
-	context := e.scan.members[memberContext]
-	if context.Kind != object {
-		e.set(memberContext, func(to []byte) []byte {
-			to = append(to, `{"violations":`...)
-			return append(append(to, list...), '}')
-		})
-		return
-	}
-	start, end := context.End-1, context.End-1
-	from := len(e.scratch)
-	if own := e.scan.members[memberContextViolations]; own.Kind != absent {
-		start, end = whole(own)
-	} else {
-		if inner := e.scan.raw[context.Start+1 : context.End-1]; len(bytes.TrimSpace(inner)) > 0 {
+	context, own := e.found.members[memberContext], e.found.members[memberContextViolations]
+	switch {
+	case context.Kind != object:
+		e.set(memberContext)
+		e.scratch = append(append(append(e.scratch, `{"violations":`...), list...), '}')
+	case own.Kind != absent:
+		e.replace(whole(own))
+		e.scratch = append(e.scratch, list...)
+	default:
+		e.replace(context.End-1, context.End-1)
+		if inner := e.found.raw[context.Start+1 : context.End-1]; len(bytes.TrimSpace(inner)) > 0 {
 			e.scratch = append(e.scratch, ',')
 		}
-		e.scratch = append(e.scratch, `"violations":`...)
+		e.scratch = append(append(e.scratch, `"violations":`...), list...)
 	}
-	e.scratch = append(e.scratch, list...)
-	e.list = append(e.list, edit{start: start, end: end, from: from, to: len(e.scratch)})
+	e.done()
 }
 
-// apply makes the edited event, on one line.
-func (e *edits) apply() []byte {
+// apply appends the edited event, on one line.
+func (e *edits) apply(to []byte) []byte {
 	slices.SortStableFunc(e.list, func(a, b edit) int { return a.start - b.start })
-	raw := e.scan.raw
-	out := make([]byte, 0, e.scan.end-e.scan.begin+len(e.scratch))
-	at := e.scan.begin
+	raw, at := e.found.raw, e.found.begin
+	to = slices.Grow(to, e.found.end-at+len(e.scratch))
+	first := len(to)
 	for _, edit := range e.list {
-		out = append(out, raw[at:edit.start]...)
-		out = append(out, e.scratch[edit.from:edit.to]...)
+		to = append(to, raw[at:edit.start]...)
+		to = append(to, e.scratch[edit.from:edit.to]...)
 		at = edit.end
 	}
-	out = append(out, raw[at:e.scan.end]...)
-	if e.scan.lines {
+	to = append(to, raw[at:e.found.end]...)
+	if e.found.lines {
 		// A string cannot hold a line break, so these are between tokens.
-		for i, c := range out {
+		for i, c := range to[first:] {
 			if c == '\n' || c == '\r' {
-				out[i] = ' '
+				to[first+i] = ' '
 			}
 		}
 	}
-	return out
+	return to
+}
+
+// moved tells where in the edited event the text begins that is at start in
+// the client's, and is not edited. It is right after apply.
+func (e *edits) moved(start int) int {
+	by := -e.found.begin
+	for _, edit := range e.list {
+		if edit.start < start {
+			by += edit.to - edit.from - (edit.end - edit.start)
+		}
+	}
+	return start + by
 }
 
 // whole gives a member's value with the quotes of a string.
@@ -120,6 +146,16 @@ func whole(m member) (start, end int) {
 		return m.Start - 1, m.End + 1
 	}
 	return m.Start, m.End
+}
+
+// appendQuoted appends a string as JSON.
+func appendQuoted(to []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return append(to, asJSON(s)...)
+		}
+	}
+	return append(append(append(to, '"'), s...), '"')
 }
 
 // asJSON writes a string, or violations. That cannot fail.

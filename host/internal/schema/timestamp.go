@@ -33,13 +33,43 @@ func ParseTimestamp[T ~string | ~[]byte](s T) (time.Time, bool) {
 	if !ok {
 		return time.Time{}, false
 	}
-	t := time.Date(year, time.Month(month), day, hour, minute, 0, nanos, time.UTC)
-	if t.Day() != day { // 30 February
+	if day > daysIn(month, year) {
 		return time.Time{}, false
 	}
-	t = t.Add(time.Duration(second)*time.Second - offset)
+	at := int64(daysSince1970(year, month, day))*24*60*60 + int64(hour*60*60+minute*60+second) - int64(offset/time.Second)
 	// An offset at either end of time leaves the years that RFC 3339 can write.
-	return t, 0 <= t.Year() && t.Year() <= 9999
+	return time.Unix(at, int64(nanos)).UTC(), firstSecond <= at && at <= lastSecond
+}
+
+// firstSecond and lastSecond are those of the years 0 to 9999, as Unix time.
+const (
+	firstSecond = -62167219200
+	lastSecond  = 253402300799
+)
+
+func daysIn(month, year int) int {
+	switch month {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
+}
+
+// daysSince1970 counts days in the Gregorian calendar, from the year 0 on.
+func daysSince1970(year, month, day int) int {
+	// Years begin in March, so that a leap day is a year's last; and 400 of them
+	// earlier, so that none is negative.
+	const marchOfYear0, of400Years = -719468, 146097
+	year += 400
+	if month -= 3; month < 0 {
+		year, month = year-1, month+12
+	}
+	return 365*year + year/4 - year/100 + year/400 + (153*month+2)/5 + day - 1 + marchOfYear0 - of400Years
 }
 
 // seconds reads :SS and a fraction at i, and tells where they end.

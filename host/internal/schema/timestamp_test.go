@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"fmt"
 	"regexp"
 	"testing"
 	"time"
@@ -49,6 +50,20 @@ func TestParseTimestamp(t *testing.T) {
 	} {
 		if got, ok := schema.ParseTimestamp(text); ok {
 			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+}
+
+// TestParseTimestampOfEveryYear holds the calendar against the standard
+// library's.
+func TestParseTimestampOfEveryYear(t *testing.T) {
+	for year := range 10_000 {
+		for _, day := range []string{"01-01", "01-31", "02-01", "02-28", "02-29", "02-30", "03-01", "04-30", "04-31", "06-30", "06-31", "08-31", "11-31", "12-31"} {
+			text := fmt.Sprintf("%04d-%sT23:59:59.999Z", year, day)
+			want, err := time.Parse(time.RFC3339, text)
+			if got, ok := schema.ParseTimestamp(text); ok != (err == nil) || ok && got != want.UTC() {
+				t.Fatalf("%s: %v, %v; want %v, %v", text, got, ok, want, err)
+			}
 		}
 	}
 }

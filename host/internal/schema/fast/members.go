@@ -96,6 +96,7 @@ func (n *nodeBuilder) named(index int, name string) *member {
 	m, below := n.member(func(s *jsonschema.Schema) *jsonschema.Schema { return s.Properties[name] },
 		func(p *regexp.Regexp) bool { return p.MatchString(name) })
 	m.index, m.name, m.quoted = index, name, `"`+name+`":`
+	m.hash = hash([]byte(name), 0, len(name))
 	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }) {
 		m.quoted = "\x00" // it is never written as it reads
 	}

@@ -5,9 +5,8 @@ import (
 	"math/bits"
 )
 
-// nameTable finds members by name: a hash of a name's two ends and its length,
-// with a factor that was chosen so that the names have few collisions, mostly
-// none.
+// nameTable finds members by the hash of their names, times a factor that was
+// chosen so that the names have few collisions, mostly none.
 type nameTable struct {
 	slots  []uint16 // indexes of members from 1; a power of two, half empty at least
 	factor uint64
@@ -47,7 +46,7 @@ func newNameTable(members []*member) nameTable {
 func (t *nameTable) fill(members []*member) (collisions int) {
 	mask := len(t.slots) - 1
 	for i, m := range members {
-		at := t.slot([]byte(m.name), 0, len(m.name))
+		at := int(hash([]byte(m.name), 0, len(m.name)) * t.factor >> t.shift)
 		for t.slots[at] != 0 {
 			at = (at + 1) & mask
 			collisions++
@@ -57,10 +56,14 @@ func (t *nameTable) fill(members []*member) (collisions int) {
 	return collisions
 }
 
-// find gives the member whose name is raw[start:end]; nil: there is none.
-func (t *nameTable) find(members []*member, raw []byte, start, end int) *member {
-	mask := len(t.slots) - 1
-	for at := t.slot(raw, start, end); ; at = (at + 1) & mask {
+// find gives the member whose name is raw[start:end], which has hash h; nil:
+// there is none.
+func (t *nameTable) find(members []*member, raw []byte, start, end int, h uint64) *member {
+	if len(members) == 0 {
+		return nil
+	}
+	mask := uint64(len(t.slots) - 1)
+	for at := h * t.factor >> t.shift; ; at++ {
 		i := t.slots[at&mask]
 		if i == 0 {
 			return nil
@@ -71,36 +74,44 @@ func (t *nameTable) find(members []*member, raw []byte, start, end int) *member 
 	}
 }
 
-func (t *nameTable) slot(raw []byte, start, end int) int {
-	n := end - start
-	w := uint64(n)
-	if n >= 8 {
-		w ^= binary.LittleEndian.Uint64(raw[start:]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(raw[end-8:]), 23)
-	} else {
-		w ^= short(raw, start, end) << 3 // beyond the length
-	}
-	return int(w * t.factor >> t.shift)
-}
-
-// short reads less than 8 bytes as a number.
-func short(raw []byte, start, end int) uint64 {
-	if start+8 <= len(raw) {
-		return binary.LittleEndian.Uint64(raw[start:]) & (1<<(8*(end-start)) - 1)
+// hash makes a number of all of a name's bytes. Equal names have equal hashes.
+func hash(raw []byte, start, end int) (h uint64) {
+	length := end - start
+	for ; end-start >= 8; start += 8 {
+		h = mix(h, binary.LittleEndian.Uint64(raw[start:]))
 	}
 	var w uint64
 	for i := end - 1; i >= start; i-- {
 		w = w<<8 | uint64(raw[i])
 	}
-	return w
+	return mix(h, w) + uint64(length)
 }
 
-// hash makes a number of all of a name's bytes. Equal names have equal hashes.
-func hash(raw []byte, start, end int) uint64 {
-	h := uint64(end - start)
-	for ; end-start >= 8; start += 8 {
-		h = (h ^ binary.LittleEndian.Uint64(raw[start:])) * firstFactor
-		h ^= h >> 32
-	}
-	h = (h ^ short(raw, start, end)) * firstFactor
+func mix(h, w uint64) uint64 {
+	h = (h ^ w) * firstFactor
 	return h ^ h>>32
+}
+
+// endOfName finds the quote that ends the name that begins at start, and the
+// name's hash; unsure: it is no valid name, or has escapes.
+func endOfName(raw []byte, start int) (end int, h uint64) {
+	i := start
+	for ; i+8 <= len(raw); i += 8 {
+		w := binary.LittleEndian.Uint64(raw[i:])
+		stop := special(w)
+		if stop == 0 {
+			h = mix(h, w)
+			continue
+		}
+		n := bits.TrailingZeros64(stop) &^ 7
+		if i += n / 8; raw[i] != '"' {
+			break
+		}
+		return i, mix(h, w&(1<<n-1)) + uint64(i-start)
+	}
+	end, escaped, _ := endOfText(raw, i)
+	if end == unsure || escaped {
+		return unsure, 0
+	}
+	return end, hash(raw, start, end)
 }

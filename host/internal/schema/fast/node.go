@@ -91,6 +91,7 @@ func (c *child) lift(failed uint64) (parent uint64) {
 type member struct {
 	child
 	name   string
+	hash   uint64
 	quoted string // the name as it is mostly written, with quotes and colon
 	fail   uint64 // is failed by the member being there
 	index  int    // among the members of its object; -1: of no name

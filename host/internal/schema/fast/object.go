@@ -35,7 +35,7 @@ func (m *Machine) object(n *node, i, depth, path int) (end int, failed uint64) {
 		}
 		if mem != nil && len(m.raw)-i > len(mem.quoted) && string(m.raw[i:i+len(mem.quoted)]) == mem.quoted {
 			i += len(mem.quoted)
-			if !m.isNew(&o, mem, i-len(mem.name)-2, i-2) {
+			if !m.isNew(&o, mem, i-len(mem.name)-2, i-2, mem.hash) {
 				return unsure, 0
 			}
 		} else {
@@ -100,17 +100,17 @@ func (m *Machine) name(o *reading, i int) (mem *member, end int) {
 		return nil, unsure
 	}
 	start := i + 1
-	end, escaped, _ := endOfText(m.raw, start)
-	if end == unsure || escaped {
+	end, h := endOfName(m.raw, start)
+	if end == unsure {
 		return nil, unsure
 	}
-	mem = o.rules.names.find(o.rules.members, m.raw, start, end)
+	mem = o.rules.names.find(o.rules.members, m.raw, start, end, h)
 	if mem == nil {
 		if mem = o.rules.unnamed(m.raw[start:end]); mem == nil {
 			return nil, unsure
 		}
 	}
-	if !m.isNew(o, mem, start, end) {
+	if !m.isNew(o, mem, start, end, h) {
 		return nil, unsure
 	}
 	i = m.space(end + 1)
@@ -138,9 +138,9 @@ func (r *objectRules) unnamed(name []byte) *member {
 	return r.matched[set]
 }
 
-// isNew takes in the name raw[start:end] of an object; false: it is there
+// isNew takes in the name raw[start:end] of an object, which has hash h; false: it is there
 // already, or may be, or cannot be judged.
-func (m *Machine) isNew(o *reading, mem *member, start, end int) bool {
+func (m *Machine) isNew(o *reading, mem *member, start, end int, h uint64) bool {
 	if end-start > m.limits.String {
 		return false
 	}
@@ -164,7 +164,6 @@ func (m *Machine) isNew(o *reading, mem *member, start, end int) bool {
 		o.seen |= bit
 		return isNew
 	}
-	h := hash(m.raw, start, end)
 	bit := uint64(1) << (h >> 58)
 	known := m.others[o.base:]
 	if o.bloom&bit != 0 {

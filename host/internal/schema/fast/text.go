@@ -88,6 +88,14 @@ const (
 	high = 0x8080808080808080
 )
 
+// special marks, by its high bit, the first of eight bytes that is a quote, a
+// backslash, a control character or not ASCII. It may mark others after that.
+func special(w uint64) uint64 {
+	quote := w ^ ('"' * low)
+	slash := w ^ ('\\' * low)
+	return ((quote-low)&^quote | (slash-low)&^slash | (w - 0x20*low) | w) & high
+}
+
 // endOfText finds the quote that ends the string whose text begins at i; unsure:
 // it is no valid string. It tells whether the string has escapes, and whether it
 // is wide: has bytes that are not ASCII.
@@ -96,11 +104,7 @@ func endOfText(raw []byte, i int) (end int, escaped, wide bool) {
 		// Eight bytes at a time, up to the first that is a quote, a backslash,
 		// a control character or not ASCII.
 		for i+8 <= len(raw) {
-			w := binary.LittleEndian.Uint64(raw[i:])
-			quote := w ^ ('"' * low)
-			slash := w ^ ('\\' * low)
-			stop := ((quote-low)&^quote | (slash-low)&^slash | (w - 0x20*low) | w) & high
-			if stop != 0 {
+			if stop := special(binary.LittleEndian.Uint64(raw[i:])); stop != 0 {
 				i += bits.TrailingZeros64(stop) / 8
 				break
 			}
