@@ -47,6 +47,7 @@ var sections = []section{
 	{"singles", "requests of one event, 64 connections", singles},
 	{"emit", "a plugin that emits as fast as it can, beside Conduit's connector protocol", emit},
 	{"catchup", "a destination that is far behind, under live load", catchup},
+	{"salesforce", "a change in a Salesforce simulator to the line in the file, and the first read", salesforce},
 	{"memory", "resident memory under load over a long time", memory},
 	{"stages", "the rooms' own benchmarks", stages},
 	{"curves", "cost as work grows (only when asked for: half an hour)", curves},
@@ -74,7 +75,7 @@ func main() {
 func usage() {
 	fmt.Fprintln(os.Stderr, "usage: bench [flags] [section ...]\n\nsections, all but curves by default:")
 	for _, s := range sections {
-		fmt.Fprintf(os.Stderr, "  %-8s %s\n", s.name, s.about)
+		fmt.Fprintf(os.Stderr, "  %-10s %s\n", s.name, s.about)
 	}
 	fmt.Fprintln(os.Stderr, "\nflags:")
 	flag.PrintDefaults()
