@@ -188,8 +188,8 @@ func (r *runner) prepare(org string) {
 			r.states[name] = sdk.Sync{Name: name, State: sdk.SyncFailed}
 			continue
 		}
-		r.states[name] = sdk.Sync{Name: name}
 		r.workers[name] = newWorker(r, name, spec)
+		r.states[name] = sdk.Sync{Name: name, State: r.workers[name].idle()}
 	}
 	r.tellSyncs()
 }
