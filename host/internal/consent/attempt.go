@@ -238,7 +238,8 @@ func (k *Keeper) Wait(ctx context.Context, id string) (Grant, error) {
 }
 
 // Keep keeps what an attempt brought: it is on disk when Keep returns, and the
-// source uses it from then on.
+// source uses it from then on. The grant before is revoked: it would count among
+// the five that Salesforce allows, and nobody would know of it.
 func (k *Keeper) Keep(ctx context.Context, id string) error {
 	a, err := k.close(id)
 	if err != nil {
@@ -252,6 +253,7 @@ func (k *Keeper) Keep(ctx context.Context, id string) error {
 	defer release()
 	g := *a.grant
 	g.Warning = nil
+	g.replaces(s.former())
 	if err := s.store.put(s.name, &g); err != nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -259,11 +261,27 @@ func (k *Keeper) Keep(ctx context.Context, id string) error {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.unsaved, s.refused, s.failure, s.tries, s.distrust, s.retryAt = nil, "", nil, 0, 0, time.Time{}
 	s.set(&g)
+	s.mu.Unlock()
 	k.Log.Info("consent granted", "source", s.name, "org", g.OrgID, "user", g.UserID, "scopes", strings.Join(g.Scopes, " "))
+	s.retire(ctx, &g)
 	return nil
+}
+
+// former is the grant that another takes the place of; nil: there is none, or
+// none that can be read.
+func (s *Source) former() *grant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unsaved != nil {
+		return s.unsaved
+	}
+	g, err := s.store.get(s.name)
+	if err != nil {
+		return nil
+	}
+	return g
 }
 
 // Drop ends an attempt that a person does not want. What it brought is revoked,
@@ -273,7 +291,7 @@ func (k *Keeper) Drop(ctx context.Context, id string) error {
 	if err != nil || a.grant == nil || a.grant.Refresh == "" {
 		return nil //nolint:nilerr // there is nothing to drop
 	}
-	return a.source.app.revoke(ctx, a.grant.Refresh)
+	return a.source.app.revoke(ctx, "", a.grant.Refresh)
 }
 
 // close takes an attempt that has its grant out of those on their way.

@@ -43,6 +43,8 @@ type fake struct {
 	generation int    // of the refresh token that is good, and of the last access token
 	requests   []url.Values
 	revoked    []string
+	revokedAt  []string // hosts
+	down       bool     // nothing can be revoked
 	// refuse answers instead where it returns a status.
 	refuse func(url.Values) (int, string)
 	// used is called with each access token that the API sees.
@@ -59,8 +61,12 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/services/oauth2/revoke":
 		_ = r.ParseForm()
 		f.mu.Lock()
-		f.revoked = append(f.revoked, r.PostForm.Get("token"))
-		f.mu.Unlock()
+		defer f.mu.Unlock()
+		if f.down {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		f.revoked, f.revokedAt = append(f.revoked, r.PostForm.Get("token")), append(f.revokedAt, r.Host)
 	default:
 		f.api(w, r)
 	}
@@ -121,6 +127,18 @@ func (f *fake) asked() []url.Values {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]url.Values(nil), f.requests...)
+}
+
+// revocations are those since the last call: host and token.
+func (f *fake) revocations() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []string
+	for i := range f.revoked {
+		all = append(all, f.revokedAt[i]+" "+f.revoked[i])
+	}
+	f.revoked, f.revokedAt = nil, nil
+	return strings.Join(all, ", ")
 }
 
 func (f *fake) set(change func(*fake)) {

@@ -205,10 +205,15 @@ func (a *app) get(ctx context.Context, g *grant, path string) ([]byte, *Error) {
 	return nil, a.refused(res, body, "")
 }
 
-// revoke ends the grant of a token at Salesforce. A token that is not good any
-// more is no error.
-func (a *app) revoke(ctx context.Context, token string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url("revoke"), strings.NewReader(url.Values{"token": {token}}.Encode()))
+// revoke ends the grant of a token at Salesforce: where it was granted or, where
+// that is not known, at the login URL. A token that is not good any more is no
+// error.
+func (a *app) revoke(ctx context.Context, instanceURL, token string) error {
+	at := a.url("revoke")
+	if instanceURL != "" {
+		at = instanceURL + "/services/oauth2/revoke"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at, strings.NewReader(url.Values{"token": {token}}.Encode()))
 	if err != nil {
 		return a.explain(err, "")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -220,17 +221,58 @@ func (s *Source) refresh(ctx context.Context) (*grant, error) {
 	case good: // another host has refreshed it
 		return have, nil
 	case have == nil || have.Whose != s.app.settings.whose():
+		other := have
 		have = &grant{}
+		have.replaces(other)
 	}
 	fresh, err := s.app.renew(ctx, have.Refresh)
 	if err != nil {
 		return nil, s.take(have, err)
 	}
 	s.keepNames(ctx, have, fresh)
+	fresh.Former = have.Former
 	s.mu.Lock()
 	s.unsaved = fresh
 	s.mu.Unlock()
-	return s.save()
+	g, err := s.save()
+	if err != nil {
+		return nil, err
+	}
+	return s.retire(ctx, g), nil
+}
+
+// retireWithin bounds the revoking of what other grants have taken the place of.
+const retireWithin = 10 * time.Second
+
+// retire revokes the grants whose place one has taken, which is on disk. What
+// cannot be revoked now is tried again with the next refresh. The caller has the
+// lease.
+func (s *Source) retire(ctx context.Context, g *grant) *grant {
+	if len(g.Former) == 0 {
+		return g
+	}
+	ctx, cancel := context.WithTimeout(ctx, retireWithin)
+	defer cancel()
+	next := *g
+	next.Former = slices.DeleteFunc(slices.Clone(g.Former), func(f former) bool {
+		err := s.app.revoke(ctx, f.InstanceURL, f.Refresh)
+		if err != nil {
+			s.log.Warn("an earlier consent is not revoked yet", "source", s.name, "instance_url", f.InstanceURL, "error", err,
+				"hint", "it is tried again with the next refresh; by hand: Setup > Connected Apps OAuth Usage")
+		}
+		return err == nil
+	})
+	if len(next.Former) == len(g.Former) {
+		return g
+	}
+	if err := s.store.put(s.name, &next); err != nil {
+		s.log.Warn("that an earlier consent is revoked cannot be written", "source", s.name, "error", err)
+		return g
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set(&next)
+	return &next
 }
 
 // save writes what Salesforce has given, and lets it be used. It returns nil

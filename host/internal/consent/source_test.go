@@ -240,6 +240,76 @@ func TestOtherSettingsNeedAnotherConsent(t *testing.T) {
 	})
 }
 
+// A consent that another takes the place of is revoked, where it was granted, and
+// as soon as that can be done.
+func TestAConsentThatIsReplacedIsRevoked(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		b.connect() // generation 1
+		other := webSettings()
+		other.LoginURL, other.Auth.ClientID = "https://other.my.salesforce.com", "another app"
+		b.open(other)
+		if got := b.revocations(); got != "" {
+			t.Errorf("revoked by a change of the config: %s", got) // which may be mended
+		}
+		b.set(func(f *fake) { f.down = true })
+		b.connect() // 2
+		if got := b.revocations(); got != "" {
+			t.Fatalf("revoked while Salesforce is down: %s", got)
+		}
+		b.open(other) // the next host
+		b.set(func(f *fake) { f.down = false })
+		if _, err := b.renewed(); err != nil { // 3, rotated
+			t.Fatal(err)
+		}
+		if got := b.revocations(); got != "acme.my.salesforce.com "+refreshToken(1) {
+			t.Errorf("revoked %s", got)
+		}
+		credentials := webSettings()
+		credentials.Auth.Flow = consent.ClientCredentials
+		b.open(credentials)
+		b.mustToken() // 4
+		if got := b.revocations(); got != "other.my.salesforce.com "+refreshToken(3) {
+			t.Errorf("revoked %s", got)
+		}
+		if _, err := b.renewed(); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.revocations(); got != "" {
+			t.Errorf("revoked twice: %s", got)
+		}
+		b.open(webSettings())
+		b.connect() // 6
+		b.connect()
+		if got := b.revocations(); got != "acme.my.salesforce.com "+refreshToken(6) {
+			t.Errorf("revoked by the same person's second consent: %s", got)
+		}
+	})
+}
+
+// What a flow that never works took the place of is revoked with it.
+func TestRevokeEndsWhatWasReplacedToo(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		b.connect()
+		s := webSettings()
+		s.Auth.Flow = consent.ClientCredentials
+		b.open(s)
+		b.set(func(f *fake) {
+			f.refuse = func(url.Values) (int, string) {
+				return 400, `{"error":"invalid_grant","error_description":"no client credentials user enabled"}`
+			}
+		})
+		if _, err := b.token(); !is(err, consent.CodeNoRunAsUser) {
+			t.Fatal(err)
+		}
+		if err := b.Revoke(t.Context(), "crm"); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.revocations(); got != "acme.my.salesforce.com "+refreshToken(1) {
+			t.Errorf("revoked %s", got)
+		}
+	})
+}
+
 func TestWithoutAConsentNobodyIsAsked(t *testing.T) {
 	run(t, func(t *testing.T, b *bench) {
 		if _, err := b.token(); !is(err, consent.CodeNeedsConsent) || len(b.asked()) != 0 {

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -88,15 +89,18 @@ func (k *Keeper) Revoke(ctx context.Context, source event.SourceID) error {
 	if err != nil {
 		return err
 	}
-	if g == nil || g.Refresh == "" && g.Access == "" {
+	if g == nil || g.Refresh == "" && g.Access == "" && len(g.Former) == 0 {
 		return &Error{Code: CodeNeedsConsent, Message: fmt.Sprintf("source %s has no consent that could be revoked", source)}
 	}
-	token := g.Refresh
-	if token == "" {
-		token = g.Access
+	for _, f := range g.Former {
+		if err := s.app.revoke(ctx, f.InstanceURL, f.Refresh); err != nil {
+			return err
+		}
 	}
-	if err := s.app.revoke(ctx, token); err != nil {
-		return err
+	if token := cmp.Or(g.Refresh, g.Access); token != "" {
+		if err := s.app.revoke(ctx, g.InstanceURL, token); err != nil {
+			return err
+		}
 	}
 	if err := s.store.remove(source); err != nil {
 		return err

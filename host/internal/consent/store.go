@@ -28,6 +28,29 @@ type grant struct {
 	// Settings.version of those that got it.
 	Refused *Error `json:"refused,omitempty"`
 	Version string `json:"version,omitempty"`
+	// Former are the grants whose place this one has taken, to be revoked.
+	Former []former `json:"former,omitempty"`
+}
+
+// former is what it takes to revoke a grant.
+type former struct {
+	InstanceURL string `json:"instance_url"`
+	Refresh     string `json:"refresh_token"`
+}
+
+// maxFormer bounds those that could not be revoked yet; the oldest give way.
+const maxFormer = 16
+
+// replaces takes the place of another grant, which may be nil.
+func (g *grant) replaces(old *grant) {
+	if old == nil {
+		return
+	}
+	g.Former = slices.Clone(old.Former)
+	if old.Refresh != "" && old.Refresh != g.Refresh {
+		g.Former = append(g.Former, former{old.InstanceURL, old.Refresh})
+	}
+	g.Former = g.Former[max(0, len(g.Former)-maxFormer):]
 }
 
 // Grant tells who granted what. It has no secrets.
