@@ -281,9 +281,21 @@ func (c *Consents) Close() error {
 	return errors.Join(c.keeper.Close(ctx), c.lock.Unlock())
 }
 
-// describeSource asks the plugin of one source what it is, and whether the
-// source's config is what it takes.
+// describeSource asks the plugin of one source, which needs consent, what it is,
+// and whether the source's config is what it takes.
 func describeSource(ctx context.Context, c *config.Config, source string) (*ask, *wire.Description, error) {
+	a, d, err := askSource(ctx, c, source)
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.GetConsent() == "" {
+		return nil, nil, &console.Error{Code: consent.CodeUnsupported, Message: fmt.Sprintf("source %s needs no consent: its plugin %s asks for none", source, a.spec.Name)}
+	}
+	return a, d, a.fits(d)
+}
+
+// askSource asks the plugin of one source what it is.
+func askSource(ctx context.Context, c *config.Config, source string) (*ask, *wire.Description, error) {
 	s := c.Source(source)
 	if s == nil {
 		known := make([]string, 0, len(c.Sources))
@@ -297,7 +309,7 @@ func describeSource(ctx context.Context, c *config.Config, source string) (*ask,
 		return nil, nil, c.Problem("sources."+source+".plugin", config.Problem{Code: config.CodeUnknownPlugin, What: fmt.Sprintf("no plugin is named %q", s.Plugin)})
 	}
 	enabled := *s
-	enabled.Enabled = true // a person may consent before it is turned on
+	enabled.Enabled = true // it may be asked before it is turned on
 	one := *c
 	one.Sources = []config.Source{enabled}
 	spec, err := pluginSpec(&one, p)
@@ -309,10 +321,7 @@ func describeSource(ctx context.Context, c *config.Config, source string) (*ask,
 	if err != nil {
 		return nil, nil, a.problem(err)
 	}
-	if d.GetConsent() == "" {
-		return nil, nil, &console.Error{Code: consent.CodeUnsupported, Message: fmt.Sprintf("source %s needs no consent: its plugin %s asks for none", source, p.Name)}
-	}
-	return a, d, a.fits(d)
+	return a, d, nil
 }
 
 // tokens gives each of the plugin's sources an access token for a look from

@@ -511,6 +511,37 @@ func TestSyncsOfAnOrgDoWhatTheyAreTold(t *testing.T) {
 	h.stop()
 }
 
+// What there is to read, by the command line: every object, and the schema of one
+// that no sync names; the host that runs gives the access token.
+func TestDiscoverTellsWhatAnOrgHas(t *testing.T) {
+	s := newOrgSite(t, func(*org.Org) {})
+	h := s.start()
+	s.connect()
+	list, err := s.wellhead("discover", "crm").Output()
+	if err != nil || !regexp.MustCompile(`(?m)^Account +Account$`).Match(list) || !regexp.MustCompile(`(?m)^Custom__c +`).Match(list) {
+		t.Errorf("%v\n%s", err, list)
+	}
+	raw, err := s.wellhead("discover", "crm", "Custom__c").Output()
+	var schema struct{ Properties map[string]struct{ Type any } }
+	if err := errors.Join(err, json.Unmarshal(raw, &schema)); err != nil || schema.Properties["CustomField__c"].Type == nil {
+		t.Errorf("%v\n%s", err, raw)
+	}
+	raw, err = s.wellhead("discover", "crm", "Opportunity", "--json").Output()
+	var streams []struct {
+		Name   string
+		Schema struct{ Properties map[string]any }
+	}
+	if err := errors.Join(err, json.Unmarshal(raw, &streams)); err != nil || len(streams) != 1 || streams[0].Name != "Opportunity" || streams[0].Schema.Properties["StageName"] == nil {
+		t.Errorf("%v\n%s", err, raw)
+	}
+	for wrong, want := range map[string]string{"Oportunity": `there is no object "Oportunity" that the connected user may read; did you mean Opportunity?`, "no name": "there is no object"} {
+		if out, err := s.wellhead("discover", "crm", wrong).CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v\n%s", wrong, err, out)
+		}
+	}
+	h.stop()
+}
+
 // sync runs a command about syncs, which says this.
 func (s *orgSite) sync(says string, args ...string) {
 	s.t.Helper()

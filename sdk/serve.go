@@ -124,6 +124,7 @@ func (s *server) Discover(ctx context.Context, m *wire.DiscoverRequest) (*wire.D
 	}
 	settings := settingsOf(m.Source)
 	settings.Token = Token{AccessToken: m.AccessToken, InstanceURL: m.InstanceUrl}
+	settings.Stream = m.Stream
 	streams, err := discoverer.Discover(ctx, settings)
 	if err != nil {
 		return nil, err

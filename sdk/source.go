@@ -27,7 +27,8 @@ type Checker interface {
 	Check(ctx context.Context, s *Settings) []Problem
 }
 
-// Discoverer is a Source that can list what it could read.
+// Discoverer is a Source that can list what it could read, or tell of the one
+// that Settings.Stream names. Discover must not change anything there.
 type Discoverer interface {
 	Source
 	Discover(ctx context.Context, s *Settings) ([]StreamInfo, error)
@@ -76,7 +77,7 @@ type EventSchema struct {
 type StreamInfo struct {
 	Name   string
 	Title  string
-	Schema json.RawMessage // JSON Schema of one record
+	Schema json.RawMessage // JSON Schema of one record; nil: not told unless it is asked for
 }
 
 // Problem is something that a person can mend. As an error, or wrapped by one,
@@ -111,6 +112,9 @@ type Settings struct {
 	Keys []string
 	// Token is there for Check and Discover where the plugin needs consent.
 	Token Token
+	// Stream is the one that Discover is asked about, with its schema. Empty: all
+	// of them, and schemas only where they cost little.
+	Stream string
 
 	config json.RawMessage
 	plugin json.RawMessage

@@ -130,6 +130,9 @@ func (source) Discover(ctx context.Context, s *sdk.Settings) ([]sdk.StreamInfo, 
 	}
 	cl := client.New(client.Options{Tokens: granted{s.Token}, APIVersion: c.APIVersion})
 	defer cl.Close()
+	if s.Stream != "" {
+		return discoverOne(ctx, cl, s.Stream)
+	}
 	b, err := cl.Objects(ctx)
 	if err != nil {
 		return nil, client.Problem(err, "")
@@ -146,7 +149,7 @@ func (source) Discover(ctx context.Context, s *sdk.Settings) ([]sdk.StreamInfo, 
 	}
 	var out []sdk.StreamInfo
 	for _, o := range objects {
-		info := sdk.StreamInfo{Name: o.Name, Title: o.Label, Schema: json.RawMessage(`{"type":"object","$comment":"name the object in syncs to see its fields"}`)}
+		info := sdk.StreamInfo{Name: o.Name, Title: o.Label, Schema: json.RawMessage(`{"type":"object","$comment":"ask for this object to see its fields"}`)}
 		if named[o.Name] {
 			if b, err := cl.Describe(ctx, o.Name); err == nil {
 				if whole, err := object.Parse(b); err == nil {
@@ -160,4 +163,23 @@ func (source) Discover(ctx context.Context, s *sdk.Settings) ([]sdk.StreamInfo, 
 	}
 	slices.SortFunc(out, func(a, b sdk.StreamInfo) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
+}
+
+// discoverOne tells of one object, whether or not the config names it.
+func discoverOne(ctx context.Context, c *client.Client, name string) ([]sdk.StreamInfo, error) {
+	if !client.ValidName(name) {
+		return nil, unknownObject(ctx, c, name)
+	}
+	b, err := c.Describe(ctx, name)
+	if client.Is(err, client.NotFound) {
+		return nil, unknownObject(ctx, c, name)
+	}
+	if err != nil {
+		return nil, client.Problem(err, "")
+	}
+	o, err := object.Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	return []sdk.StreamInfo{{Name: o.Name, Title: o.Label, Schema: o.Schema()}}, nil
 }

@@ -474,10 +474,13 @@ func (x *Problem) GetFix() string {
 }
 
 type DiscoverRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Source        *SourceConfig          `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
-	AccessToken   string                 `protobuf:"bytes,2,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
-	InstanceUrl   string                 `protobuf:"bytes,3,opt,name=instance_url,json=instanceUrl,proto3" json:"instance_url,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Source      *SourceConfig          `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	AccessToken string                 `protobuf:"bytes,2,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	InstanceUrl string                 `protobuf:"bytes,3,opt,name=instance_url,json=instanceUrl,proto3" json:"instance_url,omitempty"`
+	// The one stream that is asked about, with its schema. Empty: all of them,
+	// and schemas only where they cost little.
+	Stream        string `protobuf:"bytes,4,opt,name=stream,proto3" json:"stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,6 +532,13 @@ func (x *DiscoverRequest) GetAccessToken() string {
 func (x *DiscoverRequest) GetInstanceUrl() string {
 	if x != nil {
 		return x.InstanceUrl
+	}
+	return ""
+}
+
+func (x *DiscoverRequest) GetStream() string {
+	if x != nil {
+		return x.Stream
 	}
 	return ""
 }
@@ -2618,11 +2628,12 @@ const file_source_proto_rawDesc = "" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x10\n" +
-	"\x03fix\x18\x04 \x01(\tR\x03fix\"\x91\x01\n" +
+	"\x03fix\x18\x04 \x01(\tR\x03fix\"\xa9\x01\n" +
 	"\x0fDiscoverRequest\x128\n" +
 	"\x06source\x18\x01 \x01(\v2 .wellhead.source.v1.SourceConfigR\x06source\x12!\n" +
 	"\faccess_token\x18\x02 \x01(\tR\vaccessToken\x12!\n" +
-	"\finstance_url\x18\x03 \x01(\tR\vinstanceUrl\"L\n" +
+	"\finstance_url\x18\x03 \x01(\tR\vinstanceUrl\x12\x16\n" +
+	"\x06stream\x18\x04 \x01(\tR\x06stream\"L\n" +
 	"\x10DiscoverResponse\x128\n" +
 	"\astreams\x18\x01 \x03(\v2\x1e.wellhead.source.v1.StreamInfoR\astreams\"N\n" +
 	"\n" +

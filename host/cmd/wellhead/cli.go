@@ -53,6 +53,7 @@ type cli struct {
 	Tail       tailCommand     `cmd:"" help:"show events as they are accepted or refused"`
 	Sync       syncGroup       `cmd:"" help:"look at what sources read by themselves, and tell them what to do"`
 	Quarantine quarantineGroup `cmd:"" help:"look at refused events"`
+	Discover   discoverCommand `cmd:"" help:"list what a source could read, or print the JSON Schema of one of it"`
 	Connect    connectCommand  `cmd:"" help:"let a person grant a source access to their Salesforce org"`
 	Consent    consentGroup    `cmd:"" help:"look at what people granted to sources, or revoke it"`
 	Validate   validateCommand `cmd:"" help:"check the events of a file against the common schema and a tracking plan, without a host"`

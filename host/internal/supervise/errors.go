@@ -31,12 +31,14 @@ const (
 	CodeNotRunning    = "plugin_not_running"
 	CodeOrphan        = "plugin_orphan"
 
-	CodeSourceFailed   = "source_failed"
-	CodeSourceEnded    = "source_ended"
-	CodeSourceSilent   = "source_silent"
-	CodeSourceProtocol = "source_protocol"
-	CodeSourceIntake   = "source_intake"
-	CodeSourceDrain    = "source_drain"
+	CodeSourceFailed = "source_failed"
+	// CodeNothingToDiscover is of a source whose plugin has no Discover.
+	CodeNothingToDiscover = "nothing_to_discover"
+	CodeSourceEnded       = "source_ended"
+	CodeSourceSilent      = "source_silent"
+	CodeSourceProtocol    = "source_protocol"
+	CodeSourceIntake      = "source_intake"
+	CodeSourceDrain       = "source_drain"
 
 	// Why a source did not do what it was asked for; a source has codes of its own
 	// besides.

@@ -9,11 +9,15 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/sdk/wire"
 )
 
-// checkTimeout bounds the Check of one source, which speaks with services outside.
+// checkTimeout bounds Check and Discover of one source, which speak with services
+// outside.
 const checkTimeout = 30 * time.Second
 
 // Visit launches a plugin for one purpose: it is described, used by f, and
@@ -109,4 +113,39 @@ func checkSource(ctx context.Context, rpc wire.SourceClient, request *wire.Check
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	return rpc.Check(ctx, request)
+}
+
+// Stream is one thing that a source could read.
+type Stream struct {
+	Name, Title string
+	Schema      []byte // JSON Schema of one record; nil: not told
+}
+
+// Discover asks a plugin what its only source could read or, where stream is
+// not empty, about that one. The token may be nil.
+func Discover(ctx context.Context, spec Spec, log *slog.Logger, token *wire.Token, stream string) ([]Stream, error) {
+	var found []Stream
+	err := Visit(ctx, spec, log, func(ctx context.Context, d *wire.Description, rpc wire.SourceClient) error {
+		source := &spec.Sources[0]
+		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+		defer cancel()
+		answer, err := rpc.Discover(ctx, &wire.DiscoverRequest{
+			Source: spec.sourceConfig(source, d), AccessToken: token.GetAccessToken(), InstanceUrl: token.GetInstanceUrl(), Stream: stream,
+		})
+		switch {
+		case status.Code(err) == codes.Unimplemented:
+			return spec.sourceFault(source.ID, CodeNothingToDiscover, fmt.Sprintf("its plugin %s cannot tell what there is to read", spec.Name), "")
+		case err != nil:
+			e := spec.sourceFault(source.ID, CodeSourceFailed, rpcMessage(err), "")
+			e.Err = err
+			return e
+		}
+		for _, s := range answer.GetStreams() {
+			if stream == "" || s.GetName() == stream || len(answer.GetStreams()) == 1 {
+				found = append(found, Stream{s.GetName(), s.GetTitle(), s.GetSchema()})
+			}
+		}
+		return nil
+	})
+	return found, err
 }
