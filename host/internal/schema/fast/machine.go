@@ -47,7 +47,7 @@ const maxScratch = 64 << 10
 // without an escape in a name or a name that is twice in an object, and good by
 // the program, which chooser completes. False means nothing.
 //
-// It notes in notes where the members are that the program was told of; notes
+// chooser may be nil where the program has no parts. It notes in notes where the members are that the program was told of; notes
 // are only right where Run is true.
 func (m *Machine) Run(p *Program, raw []byte, limits Limits, notes []Value, chooser Chooser) (Text, bool) {
 	clear(notes)
@@ -93,6 +93,13 @@ func (m *Machine) run(p *Program) (Text, bool) {
 
 // space skips space from i on.
 func (m *Machine) space(i int) int {
+	if i < len(m.raw) && m.raw[i] > ' ' {
+		return i
+	}
+	return m.moreSpace(i)
+}
+
+func (m *Machine) moreSpace(i int) int {
 	for i < len(m.raw) {
 		switch m.raw[i] {
 		case '\n', '\r':

@@ -1,5 +1,7 @@
 package fast
 
+import "sync/atomic"
+
 // maxOthers is how many names that the program does not know an object may have.
 const maxOthers = 128
 
@@ -22,65 +24,62 @@ func (m *Machine) object(n *node, i, depth, path int) (end int, failed uint64) {
 		return unsure, 0
 	}
 	o := reading{rules: n.object, failed: n.fails[object], base: len(m.others), path: path, depth: depth}
-	next := &n.object.first
+	raw, next := m.raw, &n.object.first
 	i = m.space(i)
-	if i < len(m.raw) && m.raw[i] == '}' {
+	if i < len(raw) && raw[i] == '}' {
 		return i + 1, n.settle(o.failed | o.missing())
 	}
 	for {
-		// Most texts have their members in the order of the text before.
-		var mem *member
-		if at := next.Load(); int(at) < len(o.rules.members) {
-			mem = o.rules.members[at]
-		}
-		if mem != nil && len(m.raw)-i > len(mem.quoted) && string(m.raw[i:i+len(mem.quoted)]) == mem.quoted {
+		mem := o.rules.expected(next, raw, i)
+		if mem != nil {
 			i += len(mem.quoted)
 			if !m.isNew(&o, mem, i-len(mem.name)-2, i-2, mem.hash) {
 				return unsure, 0
 			}
 		} else {
-			mem, i = m.name(&o, i)
-			if i == unsure {
+			if mem, i = m.name(&o, i); i == unsure {
 				return unsure, 0
 			}
 			if mem.index >= 0 {
 				next.Store(uint32(mem.index))
 			}
 		}
-		if m.raw[i] <= ' ' {
-			if i = m.space(i); i >= len(m.raw) {
-				return unsure, 0
-			}
+		if mem.index >= 0 {
+			next = &mem.next
+		}
+		if i = m.space(i); i >= len(raw) {
+			return unsure, 0
 		}
 		if i = m.member(&o, mem, i); i == unsure {
 			return unsure, 0
 		}
-		if i >= len(m.raw) {
+		if i = m.space(i); i >= len(raw) {
 			return unsure, 0
 		}
-		if m.raw[i] <= ' ' {
-			if i = m.space(i); i >= len(m.raw) {
-				return unsure, 0
-			}
-		}
-		switch m.raw[i] {
+		switch raw[i] {
+		case ',':
+			i = m.space(i + 1)
 		case '}':
 			m.values += o.count
 			m.paths += o.count * (path + 1)
 			m.others = m.others[:o.base]
 			return i + 1, n.settle(o.failed | o.missing())
-		case ',':
-			i++
 		default:
 			return unsure, 0
 		}
-		if i < len(m.raw) && m.raw[i] <= ' ' {
-			i = m.space(i)
-		}
-		if mem.index >= 0 {
-			next = &mem.next
+	}
+}
+
+// expected gives the member that came next in the text before, where it begins
+// at i again; nil: it does not.
+func (r *objectRules) expected(next *atomic.Uint32, raw []byte, i int) *member {
+	if at := next.Load(); int(at) < len(r.members) {
+		mem := r.members[at]
+		if end := i + len(mem.quoted); end < len(raw) && string(raw[i:end]) == mem.quoted {
+			return mem
 		}
 	}
+	return nil
 }
 
 // missing tells what an object fails by what it has not.
@@ -191,7 +190,13 @@ func (m *Machine) member(o *reading, mem *member, i int) int {
 			judge = part.child.node
 		}
 	}
-	end, failed := m.value(judge, i, o.depth, o.path+1+o.name)
+	var end int
+	var failed uint64
+	if m.raw[i] == '"' { // as most are
+		end, failed = m.text(judge, i)
+	} else {
+		end, failed = m.value(judge, i, o.depth, o.path+1+o.name)
+	}
 	if failed != 0 {
 		if failed&hard != 0 {
 			return unsure

@@ -244,3 +244,45 @@ func TestRunAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestValuesAreToldApart holds what is decided by a look at the bytes where other
+// bytes can stand for the same value.
+func TestValuesAreToldApart(t *testing.T) {
+	many := `{"enum": ["a0","a1","a2","a3","a4","a5","a6","a7","a8","a9","é"]}`
+	for _, c := range []struct {
+		schema    string
+		good, bad []string
+	}{
+		{`{"uniqueItems": true}`, []string{`[]`, `[0,1,-1,"0","a",null,true,false,[0]]`, `["a","b"]`, `[{"a":1}]`},
+			[]string{`[0,-0]`, `[1,1.0]`, `[100,1e2]`, `["a","a"]`, `["a","\u0061"]`, `[{"a":1,"b":2},{"b":2,"a":1}]`, `[[1],[1.0]]`, `[null,1,null]`}},
+		{many, []string{`"a0"`, `"a9"`, `"é"`, `"\u00e9"`}, []string{`"a"`, `"a10"`, `""`, `0`}},
+		{`{"const": "a\"b"}`, []string{`"a\"b"`, `"\u0061\"b"`}, []string{`"a\\\"b"`, `"ab"`}},
+		{`{"const": 1.5}`, []string{`1.5`, `15e-1`, `1.500`, `0.15E+1`}, []string{`1.50000000000000000001`, `15`, `"1.5"`, `-1.5`}},
+		{`{"type": "integer"}`, []string{`1`, `1.0`, `1e2`, `-0.0`, `12.50e1`, `123456789012345678901234567890`}, []string{`1.5`, `1e-1`, `12.5e0`, `0.00000000000000000000000001`}},
+		{`{"minLength": 2, "maxLength": 3}`, []string{`"é日"`, `"\u0061b"`, `"\ud83d\ude00b"`, `"abc"`}, []string{`"é"`, `"\ud83d\ude00"`, `"éééé"`, `"a\nbc"`}},
+		{`{"maximum": 9007199254740993, "minimum": -0.1}`, []string{`9007199254740993`, `-0.1`, `-1e-1`, `9007199254740993.0`}, []string{`9007199254740994`, `9007199254740993.1`, `-0.11`, `1e16`}},
+		{`{"exclusiveMaximum": 1e20}`, []string{`1e19`, `99999999999e8`, `-1e300`}, []string{`1e20`, `100e18`, `1e21`}},
+		{`{"multipleOf": 0.01}`, []string{`0.01`, `1`, `19.99`, `0`, `1e3`}, []string{`0.001`, `19.999`, `1e-3`}},
+		{`{"patternProperties": {"^a": {"type": "integer"}, "b$": {"minimum": 5}}, "additionalProperties": false, "properties": {"c": true}}`,
+			[]string{`{"a":1,"ab":5,"b":5,"c":null}`, `{}`}, []string{`{"ab":4}`, `{"ab":5.5}`, `{"d":0}`, `{"a":1.5}`, `{"b":4}`}},
+		{`{"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "not": {"required": ["c"]}}`, []string{`{"a":0}`, `{"b":0}`}, []string{`{}`, `{"a":0,"b":0}`, `{"a":0,"c":0}`}},
+		{`{"if": {"properties": {"a": {"const": 1}}, "required": ["a"]}, "then": {"required": ["b"]}, "else": {"maxProperties": 1}}`,
+			[]string{`{"b":0,"a":1}`, `{"a":1,"b":0}`, `{"a":2}`, `{}`}, []string{`{"a":1}`, `{"a":2,"b":0}`, `{"b":0,"a":2}`}},
+		{`{"dependentRequired": {"a": ["b"]}, "dependentSchemas": {"c": {"minProperties": 3}}}`, []string{`{"b":0,"a":0}`, `{"b":0}`, `[]`, `{"a":0,"b":0,"c":0}`}, []string{`{"a":0}`, `{"b":0,"c":0}`}},
+		{`{"properties": {"next": {"$ref": "#"}, "n": {"type": "integer"}}, "additionalProperties": false}`, []string{`{"next":{"next":{"n":1}},"n":2}`}, []string{`{"next":{"next":{"n":1.5}}}`, `{"next":{"next":{"m":1}}}`}},
+		{`{"prefixItems": [{"type": "string"}], "items": {"type": "integer"}, "minItems": 1, "maxItems": 3}`, []string{`["a"]`, `["a",1,2]`}, []string{`[]`, `[1]`, `["a","b"]`, `["a",1,2,3]`}},
+		{`{"propertyNames": {"maxLength": 3, "pattern": "^[a-z]*$"}}`, []string{`{"abc":0,"":0}`}, []string{`{"abcd":0}`, `{"A":0}`}},
+	} {
+		p := programOf(t, c.schema)
+		for _, doc := range c.good {
+			if !taken(p, doc) {
+				t.Errorf("%s: not taken: %s", c.schema, doc)
+			}
+		}
+		for _, doc := range c.bad {
+			if taken(p, doc) {
+				t.Errorf("%s: taken: %s", c.schema, doc)
+			}
+		}
+	}
+}
