@@ -54,23 +54,22 @@ func appendTime(to []byte, t time.Time) []byte {
 	at := len(to)
 	to = append(to, zeros[:len(zeros)-9+digits]...)
 	b := to[at:]
-	putDigits(b[1:5], year)
-	putDigits(b[6:8], int(month))
-	putDigits(b[9:11], day)
-	putDigits(b[12:14], hour)
-	putDigits(b[15:17], minute)
-	putDigits(b[18:20], second)
-	putDigits(b[21:], fraction)
+	put2(b, 1, year/100)
+	put2(b, 3, year%100)
+	put2(b, 6, int(month))
+	put2(b, 9, day)
+	put2(b, 12, hour)
+	put2(b, 15, minute)
+	put2(b, 18, second)
+	for i := len(b) - 1; fraction > 0; i-- {
+		b[i] = byte('0' + fraction%10)
+		fraction /= 10
+	}
 	return append(to, `Z"`...)
 }
 
-// putDigits writes n to the whole of b.
-func putDigits(b []byte, n int) {
-	for i := len(b) - 1; i >= 0; i-- {
-		b[i] = byte('0' + n%10)
-		n /= 10
-	}
-}
+// put2 writes two digits at i.
+func put2(b []byte, i, n int) { b[i], b[i+1] = byte('0'+n/10), byte('0'+n%10) }
 
 // isRFC3339 tells whether a timestamp that package schema reads is written as
 // destinations expect it.

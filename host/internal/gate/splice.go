@@ -11,7 +11,8 @@ import (
 // client wrote it, byte by byte.
 type edits struct {
 	found   *found
-	list    []edit
+	list    []edit // by where they are
+	open    int    // the one that is being made
 	scratch []byte // the texts of the edits
 }
 
@@ -42,10 +43,16 @@ func (e *edits) reset(f *found) {
 // replace begins an edit of the text from start to end. What is appended to
 // scratch until done is what stands there instead.
 func (e *edits) replace(start, end int) {
-	e.list = append(e.list, edit{start: start, end: end, from: len(e.scratch)})
+	e.list = append(e.list, edit{})
+	at := len(e.list) - 1
+	for ; at > 0 && e.list[at-1].start > start; at-- {
+		e.list[at] = e.list[at-1]
+	}
+	e.list[at] = edit{start: start, end: end, from: len(e.scratch)}
+	e.open = at
 }
 
-func (e *edits) done() { e.list[len(e.list)-1].to = len(e.scratch) }
+func (e *edits) done() { e.list[e.open].to = len(e.scratch) }
 
 // set begins an edit that gives a member a value: in place where the client sent
 // the member, and else at the end of the event.
@@ -107,7 +114,6 @@ func (e *edits) setViolations(list []byte) {
 
 // apply appends the edited event, on one line.
 func (e *edits) apply(to []byte) []byte {
-	slices.SortStableFunc(e.list, func(a, b edit) int { return a.start - b.start })
 	raw, at := e.found.raw, e.found.begin
 	to = slices.Grow(to, e.found.end-at+len(e.scratch))
 	first := len(to)

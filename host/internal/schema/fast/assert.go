@@ -77,36 +77,58 @@ func (n *nodeBuilder) oneOf(all []any, bit uint64) {
 	}
 	if len(texts) > 0 {
 		found |= 1 << text
-		n.node.texts = append(n.node.texts, textsCheck(texts, bit))
+		n.allowed = append(n.allowed, allowed{texts, bit})
 	}
 	n.fail(every&^found, bit)
 }
 
-func textsCheck(texts []string, bit uint64) textCheck {
-	if len(texts) < manyTexts {
-		return textCheck{oneOf: texts, bit: bit}
+// allowed are the strings that a schema allows, and no others.
+type allowed struct {
+	texts []string
+	bit   uint64
+}
+
+// finishTexts puts together which strings the schemas allow.
+func (n *nodeBuilder) finishTexts() {
+	w := &n.node.words
+	all := make(map[string]uint64)
+	for _, a := range n.allowed {
+		w.others |= a.bit
+		for _, text := range a.texts {
+			all[text] = 0
+		}
 	}
-	among := make(map[string]struct{}, len(texts))
-	for _, t := range texts {
-		among[t] = struct{}{}
+	for text := range all {
+		for _, a := range n.allowed {
+			if !slices.Contains(a.texts, text) {
+				all[text] |= a.bit
+			}
+		}
 	}
-	return textCheck{among: among, bit: bit}
+	if len(all) >= manyWords {
+		w.many = all
+	} else {
+		for _, text := range sorted(all) {
+			w.few = append(w.few, word{text, all[text]})
+		}
+	}
+	n.node.readsTexts = len(n.allowed) > 0 || len(n.node.texts) > 0
 }
 
 // ofTexts adds what holds of strings.
 func (n *nodeBuilder) ofTexts(s *jsonschema.Schema, bit uint64) {
 	if s.MinLength != -1 || s.MaxLength != -1 {
-		n.node.texts = append(n.node.texts, textCheck{min: s.MinLength, max: n.bound(s.MaxLength, 1<<text), bit: bit})
+		n.node.texts = append(n.node.texts, textCheck{op: lengthIs, min: s.MinLength, max: n.bound(s.MaxLength, 1<<text), bit: bit})
 	}
 	if s.Format != "" {
 		if surely := formats[s.Format]; surely != nil {
-			n.node.texts = append(n.node.texts, textCheck{surely: surely, bit: bit})
+			n.node.texts = append(n.node.texts, textCheck{op: hasFormat, surely: surely, bit: bit})
 		} else if jsonschema.Formats[s.Format] != nil {
 			n.cannot(1 << text)
 		}
 	}
 	if s.Pattern != nil {
-		n.node.texts = append(n.node.texts, textCheck{pattern: s.Pattern, bit: bit})
+		n.node.texts = append(n.node.texts, textCheck{op: matches, pattern: s.Pattern, bit: bit})
 	}
 	if s.ContentEncoding != "" || s.ContentMediaType != "" || s.ContentSchema != nil {
 		n.cannot(1 << text)

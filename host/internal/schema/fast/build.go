@@ -95,14 +95,15 @@ const maxBits = 64
 // nodeBuilder makes one node.
 type nodeBuilder struct {
 	*builder
-	node   *node
-	notes  *noteTree // nil: nothing is noted
-	bits   int       // taken
-	list   []applied // all schemas that apply, those in other schemas too
-	seen   map[applied]bool
-	within []*jsonschema.Schema // that apply is in
-	needs  []need
-	parts  []spot
+	node    *node
+	notes   *noteTree // nil: nothing is noted
+	bits    int       // taken
+	list    []applied // all schemas that apply, those in other schemas too
+	seen    map[applied]bool
+	within  []*jsonschema.Schema // that apply is in
+	needs   []need
+	allowed []allowed
+	parts   []spot
 }
 
 // need are members that must be there, else bit is set.
@@ -216,6 +217,7 @@ func (n *nodeBuilder) finish() {
 		*n.node = *nowhere
 		return
 	}
+	n.finishTexts()
 	n.finishArray()
 	n.finishObject()
 }

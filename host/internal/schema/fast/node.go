@@ -16,10 +16,13 @@ type node struct {
 	fails   [sorts]uint64 // what a value of a sort fails by being of it
 	unknown uint8         // the sorts of which the program cannot tell
 	texts   []textCheck
+	words   words
 	numbers []numberCheck
 	object  *objectRules
 	array   *arrayRules
 	rules   []rule // in an order in which each finds its bits judged
+
+	readsTexts bool // there is something in texts or words
 }
 
 // nowhere is the program of which no value is known to be good.
@@ -44,6 +47,13 @@ const (
 
 // settle adds to the bits that a value has set those that follow from them.
 func (n *node) settle(failed uint64) uint64 {
+	if len(n.rules) == 0 { // as mostly
+		return failed
+	}
+	return n.conclude(failed)
+}
+
+func (n *node) conclude(failed uint64) uint64 {
 	for i := range n.rules {
 		r := &n.rules[i]
 		var broken bool

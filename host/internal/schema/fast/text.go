@@ -7,40 +7,65 @@ import (
 	"unicode/utf8"
 )
 
-// textCheck is one thing that a schema says of a string.
+// textCheck is one thing that a schema says of a string, but for which strings it
+// may be.
 type textCheck struct {
+	op       textOp
 	bit      uint64
 	min, max int // of its length in code points; max < 0: no bound
-	oneOf    []string
-	among    map[string]struct{} // instead of oneOf, for many
 	pattern  *regexp.Regexp
 	// surely tells what surely has a format; what else has it, only v5 knows.
 	surely func([]byte) bool
 }
 
-// manyTexts is from how many on strings are looked up in a map.
-const manyTexts = 9
+type textOp uint8
+
+const (
+	lengthIs textOp = iota
+	matches
+	hasFormat
+)
 
 // fails judges a string of length code points; known is false where the check
 // cannot.
 func (c *textCheck) fails(s []byte, length int) (fails, known bool) {
-	switch {
-	case c.oneOf != nil:
-		for _, t := range c.oneOf {
-			if t == string(s) {
-				return false, true
-			}
-		}
-		return true, true
-	case c.among != nil:
-		_, in := c.among[string(s)]
-		return !in, true
-	case c.pattern != nil:
+	switch c.op {
+	case matches:
 		return !c.pattern.Match(s), true
-	case c.surely != nil:
+	case hasFormat:
 		return false, c.surely(s)
 	}
 	return length < c.min || c.max >= 0 && length > c.max, true
+}
+
+// words are the strings that a node's schemas name, each with what it fails of
+// all enum and const together.
+type words struct {
+	few    []word
+	many   map[string]uint64 // instead of few
+	others uint64            // what every other string fails
+}
+
+type word struct {
+	text   string
+	failed uint64
+}
+
+// manyWords is from how many on strings are looked up in a map.
+const manyWords = 9
+
+func (w *words) fails(s []byte) uint64 {
+	for i := range w.few {
+		if w.few[i].text == string(s) {
+			return w.few[i].failed
+		}
+	}
+	if w.many != nil {
+		if failed, ok := w.many[string(s)]; ok {
+			return failed
+		}
+	}
+	return w.others
 }
 
 // text judges the string that begins at i.
@@ -51,7 +76,7 @@ func (m *Machine) text(n *node, i int) (end int, failed uint64) {
 	}
 	m.escaped = escaped
 	failed = n.fails[text]
-	if len(n.texts) > 0 {
+	if n.readsTexts {
 		s := m.raw[i+1 : end]
 		if escaped {
 			m.scratch = AppendUnescaped(m.scratch[:0], s)
@@ -67,6 +92,7 @@ func (m *Machine) text(n *node, i int) (end int, failed uint64) {
 }
 
 func (n *node) textFails(s []byte, wide bool) (failed uint64, known bool) {
+	failed = n.words.fails(s)
 	length := len(s)
 	if wide {
 		length = utf8.RuneCount(s)
@@ -91,9 +117,8 @@ const (
 // special marks, by its high bit, the first of eight bytes that is a quote, a
 // backslash, a control character or not ASCII. It may mark others after that.
 func special(w uint64) uint64 {
-	quote := w ^ ('"' * low)
-	slash := w ^ ('\\' * low)
-	return ((quote-low)&^quote | (slash-low)&^slash | (w - 0x20*low) | w) & high
+	// Of a byte below 0x80, less 1 has the high bit where the byte is 0.
+	return (((w ^ '"'*low) - low) | ((w ^ '\\'*low) - low) | (w - 0x20*low) | w) & high
 }
 
 // endOfText finds the quote that ends the string whose text begins at i; unsure:
