@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"strings"
+
 	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/host/internal/schema"
 	"github.com/wellhead-io/wellhead/host/internal/schema/fast"
@@ -11,12 +13,41 @@ func newProgram(schemas map[event.Type]*schema.Schema) *fast.Program {
 	root := fast.Root{
 		All:   []*schema.Schema{schemas[""]},
 		Notes: places[memberType:],
+		Usual: usual(),
 		Parts: []string{"properties", "traits"},
 	}
 	for _, t := range event.Types {
 		root.Any = append(root.Any, schemas[t])
 	}
 	return fast.New(root)
+}
+
+// usualContext are the members of an event's context that the common spec names.
+var usualContext = map[string]string{
+	"":         "active app campaign channel device groupId ip library locale location network os page referrer screen timezone traits userAgent userAgentData",
+	"app":      "build name namespace version",
+	"campaign": "content medium name source term",
+	"device":   "adTrackingEnabled advertisingId id manufacturer model name token type version",
+	"library":  "name version",
+	"network":  "bluetooth carrier cellular wifi",
+	"os":       "name version",
+	"page":     "initial_referrer initial_referring_domain path referrer referring_domain search title url",
+	"screen":   "density height width",
+}
+
+// usual gives the members that clients send on their own.
+func usual() (paths [][]string) {
+	paths = append(paths, []string{"integrations"}, []string{"channel"}, []string{"name"}, []string{"version"})
+	for at, names := range usualContext {
+		for _, name := range strings.Fields(names) {
+			path := []string{"context", at, name}
+			if at == "" {
+				path = []string{"context", name}
+			}
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // parts are what a tracking plan adds to the program.

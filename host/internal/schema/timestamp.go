@@ -11,6 +11,9 @@ const TimestampFormat = "timestamp"
 // all, which means UTC. The result is in UTC. Digits beyond nanoseconds count
 // for nothing; a leap second is the first of the next minute.
 func ParseTimestamp[T ~string | ~[]byte](s T) (time.Time, bool) {
+	if t, ok := parseUsual(s); ok {
+		return t, true
+	}
 	const shortest = len("2006-01-02T15:04")
 	if len(s) < shortest || s[4] != '-' || s[7] != '-' || s[13] != ':' {
 		return time.Time{}, false

@@ -1,8 +1,10 @@
 package schema_test
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +65,29 @@ func TestParseTimestampOfEveryYear(t *testing.T) {
 			want, err := time.Parse(time.RFC3339, text)
 			if got, ok := schema.ParseTimestamp(text); ok != (err == nil) || ok && got != want.UTC() {
 				t.Fatalf("%s: %v, %v; want %v, %v", text, got, ok, want, err)
+			}
+		}
+	}
+}
+
+// TestParseTimestampOfTheUsualForm holds that every byte of it is looked at.
+func TestParseTimestampOfTheUsualForm(t *testing.T) {
+	const usual = "2026-11-24T12:34:56.789Z"
+	for i := range len(usual) {
+		for c := range 256 {
+			text := []byte(usual)
+			text[i] = byte(c)
+			want, err := time.Parse(time.RFC3339, string(text))
+			got, ok := schema.ParseTimestamp(text)
+			if !rfc3339.Match(text) {
+				err = errors.New("not RFC 3339")
+			}
+			if err == nil && (!ok || !got.Equal(want)) {
+				t.Errorf("%q: %v, %v; want %v", text, got, ok, want)
+			}
+			digits := i == len(usual)-1 && '0' <= c && c <= '9' // more of them, and no zone
+			if err != nil && ok && !digits && !strings.Contains("tz ,6", string(text[i])) {
+				t.Errorf("%q was read as %v", text, got)
 			}
 		}
 	}

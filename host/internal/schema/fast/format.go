@@ -21,12 +21,7 @@ var formats = map[string]func([]byte) bool{
 	schema.TimestampFormat: isTimestamp,
 }
 
-// isTimestamp takes what ParseTimestamp takes. That is all of isDateTime but for
-// what an offset moves out of the years.
 func isTimestamp(s []byte) bool {
-	if isDateTime(s) && s[len(s)-1] == 'Z' {
-		return true
-	}
 	_, ok := schema.ParseTimestamp(s)
 	return ok
 }

@@ -13,6 +13,9 @@ type Root struct {
 	// Notes are the members whose place is noted, each by the names that lead to
 	// it. The notes of a run are in this order.
 	Notes [][]string
+	// Usual are members that texts often have, by the names that lead to each. The
+	// program reads them faster, though the schemas may say nothing of them.
+	Usual [][]string
 	// Parts are members of the value itself of which more may have to hold than
 	// the schemas say, by what else is in it.
 	Parts []string
@@ -63,6 +66,9 @@ func build(all, some []*jsonschema.Schema, r Root) *Program {
 	for i, path := range r.Notes {
 		notes.add(path, i)
 	}
+	for _, path := range r.Usual {
+		notes.add(path, -1)
+	}
 	for _, name := range r.Parts {
 		p.parts = append(p.parts, spot{name: name, notes: notes.below[name]})
 	}
@@ -99,15 +105,16 @@ func anyOf(some []*jsonschema.Schema) *jsonschema.Schema {
 	}
 }
 
-// noteTree is where values are noted that are at and below a member.
+// noteTree has the members that the program knows beside those that schemas
+// name, and where they are noted.
 type noteTree struct {
-	note  int // -1: the value itself is not
+	note  int // -1: the value is not noted
 	below map[string]*noteTree
 }
 
 func (t *noteTree) add(path []string, note int) {
 	if len(path) == 0 {
-		t.note = note
+		t.note = max(t.note, note)
 		return
 	}
 	if t.below == nil {
