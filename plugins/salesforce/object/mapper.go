@@ -87,7 +87,7 @@ func NewMapper(o *Object, m Mapping) (*Mapper, []sdk.Problem) {
 	}
 	if !o.Queryable {
 		problems = append(problems, sdk.Problem{Code: "not_queryable", Path: "/object",
-			Message: o.Name + " cannot be queried", Fix: "choose another object; wellhead plugin list shows those that can"})
+			Message: o.Name + " cannot be queried", Fix: "choose another object; wellhead discover lists those that can"})
 	}
 	p.id = need("Id", "/object")
 	p.clock, p.deleted, p.master = p.optional(o.Clock()), p.optional("IsDeleted"), p.optional("MasterRecordId")
