@@ -17,6 +17,9 @@ import (
 // is heard twice after a restart becomes the same events.
 const placeEvery = 5 * time.Second
 
+// settles is how long a new subscription may miss what happens.
+const settles = 5 * time.Second
+
 // follow hears of changes of every object that is read. Windows remain the
 // truth: whatever goes wrong here only makes changes arrive later.
 func (r *runner) follow(ctx context.Context, org string) {
@@ -53,9 +56,13 @@ func (f *follower) run(ctx context.Context) {
 	f.runner.storing.Lock()
 	place := f.runner.saved.Replay[f.topic]
 	f.runner.storing.Unlock()
-	pause := time.Second
+	pause, missed := time.Second, place == nil
 	for {
 		began := time.Now()
+		if missed { // it is read at once, and again when the subscription surely hears
+			f.all(0)
+			f.all(settles + covers)
+		}
 		err := f.conn.Subscribe(ctx, f.topic, place, func(changes []pubsub.Change, next []byte) error {
 			pause = time.Second
 			if err := f.pass(ctx, changes); err != nil {
@@ -72,10 +79,11 @@ func (f *follower) run(ctx context.Context) {
 		}
 		if errors.Is(err, pubsub.ErrGap) {
 			place = nil
-			f.all()
+			f.runner.stream.Log().Warn("change events are missing: what they told is read by SystemModstamp", "topic", f.topic, "reason", err)
 		}
+		missed = place == nil
 		if errors.Is(err, pubsub.ErrTopic) || errors.Is(err, pubsub.ErrLimit) {
-			pause = max(pause, time.Minute)
+			pause, missed = max(pause, time.Minute), false // as long as nothing is heard, the interval counts
 		}
 		if time.Since(began) < time.Minute || errors.Is(err, pubsub.ErrGap) { // a stream that lived may end
 			f.runner.note(f.topic, f.problem(err))
@@ -86,7 +94,6 @@ func (f *follower) run(ctx context.Context) {
 			return
 		}
 		pause = min(2*pause, 5*time.Minute)
-		f.all() // what changed meanwhile
 	}
 }
 
@@ -97,7 +104,7 @@ func (f *follower) pass(ctx context.Context, changes []pubsub.Change) error {
 	seen := map[string]bool{}
 	for _, c := range changes {
 		if c.All {
-			f.all()
+			f.all(covers)
 		}
 		for _, id := range c.IDs {
 			if !seen[id] {
@@ -130,10 +137,11 @@ func (f *follower) pass(ctx context.Context, changes []pubsub.Change) error {
 	return nil
 }
 
-// all has every sync of the object read its window.
-func (f *follower) all() {
+// all has every sync of the object read its window, after a while.
+func (f *follower) all(after time.Duration) {
+	at := time.Now().Add(after)
 	for _, w := range f.workers {
-		w.hurry()
+		w.asked.at(at)
 	}
 }
 

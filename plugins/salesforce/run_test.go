@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -16,7 +14,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
 
 	"github.com/wellhead-io/wellhead/plugins/salesforce/object"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/simulator/org"
@@ -114,7 +111,7 @@ func (f *fakeStream) Report(r sdk.SyncRun) { f.change(func() { f.runs[r.Sync+" "
 // await returns when something holds, which is asked under the lock.
 func (f *fakeStream) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		f.mu.Lock()
 		ok, changed := holds(), f.changed
@@ -125,7 +122,7 @@ func (f *fakeStream) await(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("%s: not within 20 s; problems %v, %d events", what, f.problems, len(f.events))
+			t.Fatalf("%s: not within 30 s; problems %v, %d events", what, f.problems, len(f.events))
 		}
 	}
 }
@@ -211,65 +208,6 @@ func TestTheSourceWaitsWhenTheQuotaIsUsed(t *testing.T) {
 	if n := f.org.Stats().Requests; n != 1 {
 		t.Errorf("%d requests were sent", n)
 	}
-}
-
-// serve gives the org a Pub/Sub API and returns its address.
-func serve(t *testing.T, o *org.Org) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := grpc.NewServer()
-	o.RegisterPubSub(srv)
-	served := make(chan struct{})
-	go func() { defer close(served); _ = srv.Serve(l) }()
-	t.Cleanup(func() { srv.Stop(); <-served })
-	return l.Addr().String()
-}
-
-// camel#17153, product-integrator-mi#4768, lfx-self-serve#2195, connect PR#4689
-func TestChangesArriveAsTheyHappenThroughKillsAndGaps(t *testing.T) {
-	f := newStream(t, org.Options{Keepalive: 50 * time.Millisecond})
-	first := insert(t, f.org, "first")
-	c := settings(time.Hour, map[string]syncConfig{
-		"contacts": {Object: "Contact", Call: object.Identify, Fields: []string{"LastName"}},
-		"again":    {Object: "Contact", Call: object.Track, Fields: []string{"LastName"}},
-	})
-	c.PubSub.Enabled, c.PubSub.Plaintext, c.PubSub.Endpoint = true, true, serve(t, f.org)
-	kill := f.start(t, c)
-	told := func(name string) func() bool {
-		return func() bool { return f.count(`"LastName":"`+name+`"`) == 2 }
-	}
-	f.await(t, "backfill", told("first"))
-	f.await(t, "a place", func() bool { return strings.Contains(string(f.checkpoint), `"replay"`) })
-	began := time.Now()
-	for i := range 300 {
-		insert(t, f.org, fmt.Sprint("live", i))
-	}
-	f.await(t, "the last of 300 changes", told("live299"))
-	t.Logf("300 changes in %s", time.Since(began).Round(time.Millisecond))
-
-	kill()
-	insert(t, f.org, "while down")
-	kill = f.start(t, c)
-	f.await(t, "the change while it was down", told("while down"))
-	if err := f.org.Delete("Contact", first); err != nil {
-		t.Fatal(err)
-	}
-	f.await(t, "the deletion", func() bool { return f.count("Deleted") == 2 })
-
-	kill()
-	if err := f.org.Fail(org.Fault{Name: "pubsub_replay_corrupted", Times: 1}); err != nil {
-		t.Fatal(err)
-	}
-	f.start(t, c)
-	f.await(t, "the gap is told", func() bool {
-		return slices.ContainsFunc(f.problems, func(p sdk.Problem) bool { return p.Code == "pubsub_gap" })
-	})
-	f.await(t, "the gap is over", func() bool { return len(f.problems) == 0 })
-	insert(t, f.org, "after the gap")
-	f.await(t, "a change after the gap", told("after the gap"))
 }
 
 func TestConfigIsReadAsItIsWritten(t *testing.T) {

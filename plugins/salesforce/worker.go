@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdsync "sync"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,7 @@ type worker struct {
 	sync     *sync.Sync
 	commands chan *sdk.SyncCommand
 	changes  chan change
-	now      chan struct{} // holds a token when the sync should run at once
+	asked    asked
 	turn     atomic.Int64
 	report   sdk.SyncRun // the run that is under way
 	refetch  bool        // a refetch is under way: it is part of no run
@@ -40,7 +41,7 @@ type change struct {
 var errStopped = errors.New("stopped")
 
 func newWorker(r *runner, name string, spec sync.Spec) *worker {
-	w := &worker{runner: r, name: name, spec: spec, commands: make(chan *sdk.SyncCommand, 16), changes: make(chan change), now: make(chan struct{}, 1)}
+	w := &worker{runner: r, name: name, spec: spec, commands: make(chan *sdk.SyncCommand, 16), changes: make(chan change), asked: asked{wake: make(chan struct{}, 1)}}
 	w.alive()
 	w.sync = w.newSync(r.saved.Syncs[name])
 	return w
@@ -70,6 +71,7 @@ func (w *worker) run(ctx context.Context) error {
 		due := time.Now()
 		if !w.sync.State().Paused {
 			w.tell(sdk.SyncRunning, time.Time{})
+			w.asked.begin(time.Now())
 			err := w.sync.Poll(ctx)
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // the caller ended it
@@ -139,6 +141,9 @@ func (w *worker) tell(s sdk.SyncState, due time.Time) {
 func (w *worker) wait(ctx context.Context, due time.Time) bool {
 	for {
 		paused := w.sync.State().Paused
+		if at := w.asked.next(); !at.IsZero() && at.Before(due) {
+			due = at
+		}
 		pause := watchEvery
 		if !paused {
 			pause = min(pause, time.Until(due))
@@ -150,11 +155,7 @@ func (w *worker) wait(ctx context.Context, due time.Time) bool {
 			if !paused && !time.Now().Before(due) {
 				return true
 			}
-		case <-w.now:
-			if !paused {
-				t.Stop()
-				return true
-			}
+		case <-w.asked.wake: // due is another
 		case c := <-w.changes:
 			w.take(ctx, c)
 		case c := <-w.commands:
@@ -181,7 +182,7 @@ func (w *worker) between(ctx context.Context) error {
 			again := w.obey(ctx, c)
 			if c.Action == sdk.SyncPause || c.Action == sdk.SyncReset {
 				if again {
-					w.hurry()
+					w.asked.at(time.Now())
 				}
 				return errStopped
 			}
@@ -191,25 +192,63 @@ func (w *worker) between(ctx context.Context) error {
 	}
 }
 
-func (w *worker) hurry() {
+// take refetches records. During the first read of the object they are left to
+// a window after it, as is what a refetch could not tell.
+func (w *worker) take(ctx context.Context, c change) {
+	left := !w.sync.Live()
+	if !left && !w.sync.State().Paused {
+		w.refetch = true
+		left = w.sync.Refetch(ctx, c.ids, c.at) != nil
+		w.refetch = false
+	}
+	if left {
+		w.asked.at(time.Now().Add(covers))
+	}
+	c.told <- struct{}{}
+}
+
+// covers is after how long a window reads what changes now.
+const covers = sync.Lag + 2*time.Second
+
+// asked are the times for which runs are asked beside those at the interval. A
+// run serves all that were asked for before it begins.
+type asked struct {
+	wake chan struct{} // holds a token when there is a new time
+
+	mu          stdsync.Mutex
+	first, last time.Time // zero: none
+}
+
+// at asks for a run that begins at this time or later.
+func (a *asked) at(t time.Time) {
+	a.mu.Lock()
+	if a.first.IsZero() || t.Before(a.first) {
+		a.first = t
+	}
+	if t.After(a.last) {
+		a.last = t
+	}
+	a.mu.Unlock()
 	select {
-	case w.now <- struct{}{}:
+	case a.wake <- struct{}{}:
 	default:
 	}
 }
 
-// take refetches records. During the first read of the object they are left to
-// the window after it.
-func (w *worker) take(ctx context.Context, c change) {
-	if w.sync.Live() && !w.sync.State().Paused {
-		w.refetch = true
-		err := w.sync.Refetch(ctx, c.ids, c.at)
-		w.refetch = false
-		if err != nil && ctx.Err() == nil {
-			w.hurry() // a window tells what the refetch could not
-		}
+// next is when the next one is asked for; zero: none is.
+func (a *asked) next() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.first
+}
+
+// begin says that a run begins.
+func (a *asked) begin(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.first = a.last; !a.last.After(now) {
+		a.first, a.last = time.Time{}, time.Time{}
 	}
-	c.told <- struct{}{}
 }
 
 // obey carries a command out and reports whether a run is due.

@@ -54,7 +54,7 @@ func (s *Sync) backfill(ctx context.Context, now, covered time.Time) error {
 			return err
 		}
 		next := s.state
-		next.Full = &Full{Kind: Backfill, Start: now, Since: earliest(now.Add(-lag), covered).Truncate(time.Second),
+		next.Full = &Full{Kind: Backfill, Start: now, Since: earliest(now.Add(-Lag), covered).Truncate(time.Second),
 			REST: err == nil && n < s.bulkFrom, Total: uint64(n)}
 		next.Fields = s.mapper.Digest()
 		if err := s.emit(ctx, next, nil); err != nil {

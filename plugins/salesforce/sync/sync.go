@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// lag keeps a window's end away from seconds that are not over.
-	lag = 5 * time.Second
+	// Lag keeps a window's end away from seconds that are not over.
+	Lag = 5 * time.Second
 	// overlap is read again with each window: rows become visible after later
 	// ones, by up to some minutes. Transactions that take longer hold back
 	// latestDateCovered, and with it the cursor.
@@ -173,7 +173,7 @@ func (s *Sync) poll(ctx context.Context) error {
 		}
 	}
 	s.begin(Incremental, now)
-	if err := s.windows(ctx, now.Add(-lag).Truncate(time.Second)); err != nil {
+	if err := s.windows(ctx, now.Add(-Lag).Truncate(time.Second)); err != nil {
 		return err
 	}
 	if err := s.tellDeletions(ctx, deletions); err != nil {
@@ -181,7 +181,7 @@ func (s *Sync) poll(ctx context.Context) error {
 	}
 	next := s.state
 	next.Place = nil
-	if c := earliest(now.Add(-lag).Truncate(time.Second), deletions.covered); c.After(next.Cursor) {
+	if c := earliest(now.Add(-Lag).Truncate(time.Second), deletions.covered); c.After(next.Cursor) {
 		next.Cursor = c
 	}
 	if err := s.emit(ctx, next, nil); err != nil {

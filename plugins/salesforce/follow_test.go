@@ -1,0 +1,178 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/wellhead-io/wellhead/plugins/salesforce/object"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/simulator/org"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/sync"
+	"github.com/wellhead-io/wellhead/sdk"
+)
+
+// serve gives the org a Pub/Sub API and returns its address.
+func serve(t *testing.T, o *org.Org) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer()
+	o.RegisterPubSub(srv)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(l) }()
+	t.Cleanup(func() { srv.Stop(); <-served })
+	return l.Addr().String()
+}
+
+// camel#17153, product-integrator-mi#4768, lfx-self-serve#2195, connect PR#4689
+func TestChangesArriveAsTheyHappenThroughKillsAndGaps(t *testing.T) {
+	f := newStream(t, org.Options{Keepalive: 50 * time.Millisecond})
+	first := insert(t, f.org, "first")
+	c := settings(time.Hour, map[string]syncConfig{
+		"contacts": {Object: "Contact", Call: object.Identify, Fields: []string{"LastName"}},
+		"again":    {Object: "Contact", Call: object.Track, Fields: []string{"LastName"}},
+	})
+	c.PubSub.Enabled, c.PubSub.Plaintext, c.PubSub.Endpoint = true, true, serve(t, f.org)
+	kill := f.start(t, c)
+	told := func(name string) func() bool {
+		return func() bool { return f.count(`"LastName":"`+name+`"`) == 2 }
+	}
+	f.await(t, "backfill", told("first"))
+	f.await(t, "a place", func() bool { return strings.Contains(string(f.checkpoint), `"replay"`) })
+	began := time.Now()
+	for i := range 300 {
+		insert(t, f.org, fmt.Sprint("live", i))
+	}
+	f.await(t, "the last of 300 changes", told("live299"))
+	t.Logf("300 changes in %s", time.Since(began).Round(time.Millisecond))
+
+	kill()
+	insert(t, f.org, "while down")
+	kill = f.start(t, c)
+	f.await(t, "the change while it was down", told("while down"))
+	if err := f.org.Delete("Contact", first); err != nil {
+		t.Fatal(err)
+	}
+	f.await(t, "the deletion", func() bool { return f.count("Deleted") == 2 })
+
+	kill()
+	if err := f.org.Fail(org.Fault{Name: "pubsub_replay_corrupted", Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	f.start(t, c)
+	f.await(t, "the gap is told", func() bool {
+		return slices.ContainsFunc(f.problems, func(p sdk.Problem) bool { return p.Code == "pubsub_gap" })
+	})
+	f.await(t, "the gap is over", func() bool { return len(f.problems) == 0 })
+	insert(t, f.org, "after the gap")
+	f.await(t, "a change after the gap", told("after the gap"))
+}
+
+// following is a source that polls once an hour, and hears of changes.
+func following(t *testing.T) (*fakeStream, config) {
+	t.Helper()
+	f := newStream(t, org.Options{Keepalive: 50 * time.Millisecond})
+	c := settings(time.Hour, map[string]syncConfig{"contacts": {Object: "Contact", Call: object.Identify, Fields: []string{"LastName"}}})
+	c.PubSub.Enabled, c.PubSub.Plaintext, c.PubSub.Endpoint = true, true, serve(t, f.org)
+	return f, c
+}
+
+func (f *fakeStream) told(name string) func() bool {
+	return func() bool { return f.count(`"LastName":"`+name+`"`) == 1 }
+}
+
+func (f *fakeStream) placed() bool { return strings.Contains(string(f.checkpoint), `"replay"`) }
+
+func (f *fakeStream) complains(code string) func() bool {
+	return func() bool {
+		return slices.ContainsFunc(f.problems, func(p sdk.Problem) bool { return p.Code == code })
+	}
+}
+
+// camel#17153, product-integrator-mi#4768, lfx-self-serve#2195
+func TestWhatAnUnknownPlaceLeavesOutIsReadAtOnce(t *testing.T) {
+	for name, lose := range map[string]func(f *fakeStream){
+		"expired": func(f *fakeStream) { f.org.Advance(80 * time.Hour) },
+		"corrupted": func(f *fakeStream) {
+			var c checkpoint
+			if err := json.Unmarshal(f.checkpoint, &c); err != nil {
+				t.Fatal(err)
+			}
+			c.Replay["/data/ContactChangeEvent"] = []byte("no replay id")
+			f.checkpoint, _ = json.Marshal(c)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, c := following(t)
+			insert(t, f.org, "first")
+			kill := f.start(t, c)
+			f.await(t, "backfill and a place", func() bool { return f.told("first")() && f.placed() })
+			kill()
+			lose(f)
+			insert(t, f.org, "while it was down")
+			f.start(t, c)
+			f.await(t, "the gap is told", f.complains("pubsub_gap"))
+			insert(t, f.org, "before it hears again") // neither the window nor the events have it
+			f.await(t, "what was missed", func() bool { return f.told("while it was down")() && f.told("before it hears again")() })
+			insert(t, f.org, "afterwards")
+			f.await(t, "what happens afterwards", f.told("afterwards"))
+			f.await(t, "all is well", func() bool { return len(f.problems) == 0 })
+		})
+	}
+}
+
+func TestWhatAnEventCannotNameIsReadSoon(t *testing.T) {
+	for name, happen := range map[string]func(t *testing.T, o *org.Org){
+		"overflow": func(t *testing.T, o *org.Org) {
+			if err := o.Load("Contact", 1, func(int) map[string]any { return map[string]any{"LastName": "soon"} }); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Gap("Contact", "GAP_OVERFLOW"); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"refetch that fails": func(t *testing.T, o *org.Org) {
+			if err := o.Fail(org.Fault{Name: "query_timeout", Path: "Id IN", Times: 1}); err != nil {
+				t.Fatal(err)
+			}
+			insert(t, o, "soon")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, c := following(t)
+			kill := f.start(t, c)
+			f.await(t, "backfill and a place", func() bool { return f.syncs["contacts"].State == sdk.SyncIdle && f.placed() })
+			kill()
+			delete(f.runs, "contacts incremental")
+			f.start(t, c)
+			f.await(t, "the last window of the hour", func() bool { return !f.runs["contacts incremental"].Ended.IsZero() })
+			happen(t, f.org)
+			f.await(t, "what happened", f.told("soon"))
+		})
+	}
+}
+
+func TestAnotherOrgIsReadFromTheStart(t *testing.T) {
+	f, c := following(t)
+	insert(t, f.org, "here")
+	was := checkpoint{V: 1, Org: "00D000000000009EAA", Syncs: map[string]sync.State{"contacts": {Cursor: time.Now().Add(time.Hour), Paused: true}},
+		Replay: map[string][]byte{"/data/ContactChangeEvent": []byte("its place")}}
+	f.checkpoint, _ = json.Marshal(was)
+	f.start(t, c)
+	f.await(t, "backfill and a place", func() bool { return f.told("here")() && f.placed() })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.problems) > 0 || strings.Contains(string(f.checkpoint), was.Org) {
+		t.Errorf("problems %v, checkpoint %s", f.problems, f.checkpoint)
+	}
+}
