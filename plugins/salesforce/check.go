@@ -34,15 +34,23 @@ func (source) Check(ctx context.Context, s *sdk.Settings) []sdk.Problem {
 	if err != nil {
 		return []sdk.Problem{{Code: "wrong_value", Message: err.Error(), Fix: "see wellhead plugin describe salesforce"}}
 	}
+	if s.Token.AccessToken == "" {
+		return check(ctx, nil, c)
+	}
 	cl := client.New(client.Options{Tokens: granted{s.Token}, APIVersion: c.APIVersion})
 	defer cl.Close()
+	return check(ctx, cl, c)
+}
+
+// check looks at the config alone where cl is nil.
+func check(ctx context.Context, cl *client.Client, c config) []sdk.Problem {
 	var problems []sdk.Problem
 	for _, name := range c.names() {
 		at := "/syncs/" + pointer(name)
 		spec, found := c.spec("", name)
-		if len(found) == 0 && s.Token.AccessToken != "" {
-			found, err = checkSync(ctx, cl, spec.Object, spec.Mapping, spec.Where)
-			if err != nil {
+		if len(found) == 0 && cl != nil {
+			var err error
+			if found, err = checkSync(ctx, cl, spec.Object, spec.Mapping, spec.Where); err != nil {
 				p := client.Problem(err, "")
 				if e, ok := errors.AsType[*client.Error](err); !ok || e.Kind == client.SessionRefused || e.Kind == client.WrongHost || e.Kind == client.APIDisabled || e.Kind == client.VersionRetired {
 					return append(problems, about(p)) // the same for every sync
@@ -89,13 +97,18 @@ func checkSync(ctx context.Context, c *client.Client, name string, m object.Mapp
 		soql += " WHERE (" + where + ")"
 	}
 	if _, err := c.Query(ctx, soql+" LIMIT 1", false); err != nil {
-		p := client.Problem(err, "/object")
-		if where != "" && (p.Code == string(client.MalformedQuery) || p.Code == string(client.UnknownField)) {
-			p.Path, p.Fix = "/where", client.Problem(&client.Error{Kind: client.MalformedQuery}, "").Fix
-		}
-		return []sdk.Problem{p}, nil
+		return []sdk.Problem{ofCondition(client.Problem(err, ""), where)}, nil
 	}
 	return nil, nil
+}
+
+// ofCondition says of the problem of a query whose fields the object has that
+// it is one of where.
+func ofCondition(p sdk.Problem, where string) sdk.Problem {
+	if where != "" && (p.Code == string(client.MalformedQuery) || p.Code == string(client.UnknownField)) {
+		p.Path, p.Fix = "/where", client.Problem(&client.Error{Kind: client.MalformedQuery}, "").Fix
+	}
+	return p
 }
 
 func unknownObject(ctx context.Context, c *client.Client, name string) sdk.Problem {
@@ -133,6 +146,10 @@ func (source) Discover(ctx context.Context, s *sdk.Settings) ([]sdk.StreamInfo, 
 	if s.Stream != "" {
 		return discoverOne(ctx, cl, s.Stream)
 	}
+	return discover(ctx, cl, c)
+}
+
+func discover(ctx context.Context, cl *client.Client, c config) ([]sdk.StreamInfo, error) {
 	b, err := cl.Objects(ctx)
 	if err != nil {
 		return nil, client.Problem(err, "")

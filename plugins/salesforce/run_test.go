@@ -183,7 +183,7 @@ func TestASyncThatFailsLeavesTheOthersAlone(t *testing.T) {
 	for _, p := range f.problems {
 		got = append(got, p.Code+" "+p.Path)
 	}
-	want := []string{"wrong_value /syncs/call/call", "unknown_object /syncs/object/object", "malformed_query /syncs/where"}
+	want := []string{"wrong_value /syncs/call/call", "unknown_object /syncs/object/object", "malformed_query /syncs/where/where"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -104,7 +104,7 @@ func (w *worker) judge(err error, failed *int) time.Duration {
 	*failed++
 	wait := min(interval, 30*time.Second) << min(*failed, 7)
 	wait = min(wait, max(interval, time.Hour))
-	p := client.Problem(err, "")
+	p := ofCondition(client.Problem(err, ""), w.spec.Where)
 	var of sync.Problems
 	switch e, limited := errors.AsType[*client.QuotaError](err); {
 	case errors.As(err, &of):
