@@ -66,6 +66,7 @@ func status(code int, contentType, body string) http.HandlerFunc {
 	}
 }
 
+// airbyte#71024, elastic/beats#50149, PipedreamHQ#4222, PipedreamHQ#21174, cerb#836
 func TestALongSyncSurvivesItsTokensEnd(t *testing.T) {
 	for _, code := range []string{"INVALID_SESSION_ID", "INVALID_AUTH_HEADER", "INVALID_JWT_FORMAT"} {
 		c, tk := dial(t, 0, func(w http.ResponseWriter, r *http.Request) {
@@ -83,6 +84,43 @@ func TestALongSyncSurvivesItsTokensEnd(t *testing.T) {
 		}
 	}
 }
+
+// airbyte#10236
+func TestRequestsGoToTheCustomDomainThatTheTokenNames(t *testing.T) {
+	asked := map[string]int{}
+	instance := func(name string) string {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked[name]++
+			if name == "old" {
+				status(401, "application/json", `[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]`)(w, r)
+				return
+			}
+			_, _ = io.WriteString(w, noRows)
+		}))
+		t.Cleanup(srv.Close)
+		return srv.URL
+	}
+	tk := &moving{urls: []string{instance("old"), instance("new")}}
+	c := client.New(client.Options{Tokens: tk, Backoff: time.Millisecond})
+	t.Cleanup(c.Close)
+	for range 2 {
+		if _, err := c.Query(t.Context(), "SELECT Id FROM Contact", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked["old"] != 1 || asked["new"] != 2 {
+		t.Errorf("asked %v", asked)
+	}
+}
+
+// moving is an org that is at another URL with each token.
+type moving struct{ urls []string }
+
+func (m *moving) Token(context.Context) (sdk.Token, error) {
+	return sdk.Token{AccessToken: "t" + m.urls[0], InstanceURL: m.urls[0]}, nil
+}
+
+func (m *moving) RejectToken(sdk.Token) { m.urls = m.urls[1:] }
 
 func TestATokenIsReplacedOnlyOnce(t *testing.T) {
 	var n atomic.Int32
@@ -115,6 +153,7 @@ func TestWhatPassesByItselfIsAskedAgain(t *testing.T) {
 	}
 }
 
+// airbyte#26520
 func TestErrorsHaveACodeAndAFix(t *testing.T) {
 	for _, e := range []struct {
 		status     int

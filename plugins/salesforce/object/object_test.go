@@ -202,6 +202,36 @@ func TestUnknownFieldNamesTheNearest(t *testing.T) {
 	}
 }
 
+// airbyte#26765
+func TestASchemaTellsLabelsFormulasAndForeignKeys(t *testing.T) {
+	o, err := object.Parse([]byte(`{"name":"Contact","queryable":true,"fields":[{"name":"Id","type":"id"},
+		{"name":"AccountId","label":"Account ID","type":"reference","referenceTo":["Account"],"inlineHelpText":"where they work"},
+		{"name":"Score__c","label":"Score","type":"double","calculated":true,"calculatedFormula":"A__c + 1"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"AccountId":{"description":"where they work","pattern":"^[A-Za-z0-9]{15,18}$","title":"Account ID","type":["string","null"],"x-referenceTo":["Account"]}`,
+		`"Score__c":{"description":"Formula: A__c + 1","title":"Score","type":["number","null"],"x-calculated":true}`,
+	} {
+		if !strings.Contains(string(o.Schema()), want) {
+			t.Errorf("%s is not in %s", want, o.Schema())
+		}
+	}
+}
+
+// dbt_salesforce_formula_utils#102
+func TestAFormulaThatIsNotNamedIsNotRead(t *testing.T) {
+	o, err := object.Parse([]byte(`{"name":"Contact","queryable":true,"fields":[{"name":"Id","type":"id"},{"name":"Good__c","type":"double","calculated":true},{"name":"Bad__c","type":"double","calculated":true}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mapper(t, o, object.Mapping{Call: object.Identify, Fields: []string{"Good__c"}})
+	if got := fmt.Sprint(m.Columns()); got != "[Id Good__c]" {
+		t.Errorf("reads %s", got)
+	}
+}
+
 func TestUnknownTypesAreReadAsText(t *testing.T) {
 	o := describe(t, "Thing__c", "New__c hologram")
 	var s struct {

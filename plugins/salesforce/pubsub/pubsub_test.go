@@ -86,6 +86,7 @@ func (b *box) insert(name string) string {
 	return id
 }
 
+// pub-sub-api-node-client#47: more than 100 events
 func TestChangesAreHeardFromWhereItWasLeft(t *testing.T) {
 	b := newBox(t, 0)
 	place, err := b.hear(nil, func(c []pubsub.Change) bool { return true }) // a keepalive has a place, too
@@ -126,6 +127,7 @@ func TestChangesAreHeardFromWhereItWasLeft(t *testing.T) {
 	}
 }
 
+// forcedotcom/pub-sub-api#28, #34
 func TestWhatEndsASubscriptionIsToldApart(t *testing.T) {
 	for fault, want := range map[string]error{
 		"pubsub_replay_corrupted": pubsub.ErrGap, "pubsub_auth": pubsub.ErrAuth, "pubsub_limit": pubsub.ErrLimit, "pubsub_silent": pubsub.ErrSilent,

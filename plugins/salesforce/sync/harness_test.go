@@ -274,6 +274,15 @@ func (b *box) count(eventName string) int {
 	return n
 }
 
+// loadOld loads contacts that no window reads.
+func (b *box) loadOld(n int) {
+	b.t.Helper()
+	old := b.Now().Add(-time.Hour)
+	b.must(b.Load("Contact", n, func(i int) map[string]any {
+		return map[string]any{"LastName": fmt.Sprint(i), "SystemModstamp": old, "CreatedDate": old}
+	}))
+}
+
 func names(n int) func(i int) map[string]any {
 	return func(i int) map[string]any { return map[string]any{"LastName": fmt.Sprintf("N%d", i)} }
 }

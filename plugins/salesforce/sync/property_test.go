@@ -15,6 +15,8 @@ import (
 	"github.com/wellhead-io/wellhead/plugins/salesforce/sync"
 )
 
+// airbyte#4620
+//
 // TestWhateverHappensTheEventsAreTheOrg does random things to an org and to
 // the sync, and holds at the end that the folded events equal the org's state.
 // SALESFORCE_SEED repeats one run.
@@ -117,6 +119,9 @@ func (w *world) move() {
 		w.Advance(time.Second)
 		if w.rnd.IntN(2) == 0 {
 			w.hear()
+			if w.rnd.IntN(2) == 0 {
+				w.try(w.sync.Poll(w.t.Context()))
+			}
 			w.must(w.Undelete("Contact", id))
 		}
 	case 7:

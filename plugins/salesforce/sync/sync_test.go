@@ -63,18 +63,6 @@ func TestRowsThatBecomeVisibleLateAreRead(t *testing.T) {
 	b.check("after the short transaction")
 }
 
-// airbyte#27048
-func TestABackfillHasAsManyRowsAsTheOrg(t *testing.T) {
-	b := newBox(t, narrow(), org.Options{})
-	b.must(b.Load("Contact", 4500, names(0)))
-	b.sync.SetBulk(5000, 500)
-	b.poll()
-	b.check("REST")
-	if n := b.count("identify"); n != 4500 || b.Stats().BulkJobs != 0 {
-		t.Errorf("got %d rows, %d jobs", n, b.Stats().BulkJobs)
-	}
-}
-
 // airbyte#42537, airbyte#17148, supaglue#532
 func TestThousandsOfRowsWithOneSystemModstampAreReadOnce(t *testing.T) {
 	b := newBox(t, narrow(), org.Options{})
@@ -127,6 +115,21 @@ func TestAChangedSchemaIsTakenInWithoutAReset(t *testing.T) {
 	}
 }
 
+func TestAFieldMayVanishBetweenDescribeAndQuery(t *testing.T) {
+	b := newBox(t, contacts(), org.Options{})
+	b.must(b.AddField("Contact", org.Field{Name: "Gone__c", Label: "Gone", Type: "double"}))
+	b.insert("Contact", map[string]any{"LastName": "A", "Gone__c": 1})
+	b.meanwhile("Gone__c", func() { b.must(b.RemoveField("Contact", "Gone__c")) })
+	b.poll()
+	b.check("backfill")
+	b.must(b.AddField("Contact", org.Field{Name: "Gone__c", Label: "Gone", Type: "double"}))
+	b.poll()
+	b.insert("Contact", map[string]any{"LastName": "B", "Gone__c": 1})
+	b.meanwhile("Gone__c", func() { b.must(b.RemoveField("Contact", "Gone__c")) })
+	b.poll()
+	b.check("window")
+}
+
 // airbyte#17503, airbyte#19947, airbyte#27969
 func TestAWindowThatTakesTooLongIsHalved(t *testing.T) {
 	b := newBox(t, contacts(), org.Options{})
@@ -148,17 +151,6 @@ func TestAWindowThatTakesTooLongIsHalved(t *testing.T) {
 	b.ClearFaults()
 	b.poll()
 	b.check("afterwards")
-}
-
-// airbyte#6122
-func TestABulkBackfillReadsEveryPage(t *testing.T) {
-	b := newBox(t, narrow(), org.Options{})
-	b.must(b.Load("Contact", 2600, names(0)))
-	b.poll()
-	b.check("bulk")
-	if s := b.Stats(); s.BulkJobs != 1 || b.repeated > 2600 {
-		t.Errorf("%+v, %d repeated", s, b.repeated)
-	}
 }
 
 // airbyte#34082, airbyte#44845, airbyte#10155
@@ -366,61 +358,6 @@ func TestObjectsWithoutAClockAreComparedAsAWhole(t *testing.T) {
 	b.check("deleted")
 	if n := b.count("group"); n != 4 {
 		t.Errorf("%d events, want 4", n)
-	}
-}
-
-// simple-salesforce#95, dataloader#576: and what else may happen to a large read
-func TestABulkBackfillSurvives(t *testing.T) {
-	for _, f := range []org.Fault{
-		{Name: "locator_lost", After: 1, Times: 1}, {Name: "truncated_body", Path: "results", After: 1, Times: 1},
-		{Name: "connection_reset", Path: "results", Times: 2}, {Name: "bulk_missing_rows", After: 1, Times: 1}, {Name: "bulk_nul"},
-		{Name: "bulk_failed", Times: 1}, {Name: "bulk_job_limit", Times: 1}, {Name: "bulk_not_supported", Times: 1},
-		{Name: "session_expired", Path: "results", After: 1, Times: 1}, {Name: "html_maintenance", Path: "jobs", After: 1, Times: 1},
-	} {
-		b := newBox(t, narrow(), org.Options{})
-		b.must(b.Load("Contact", 2600, names(0)))
-		b.must(b.Fail(f))
-		b.poll()
-		b.ClearFaults()
-		if n := len(b.fold()); n != 2600 {
-			t.Errorf("%s: %d rows", f.Name, n)
-		}
-	}
-}
-
-func TestABackfillGoesOnWhereItWasKilled(t *testing.T) {
-	const page = 250
-	for _, rows := range []int{999, 2600} {
-		for _, lost := range []bool{false, true} {
-			b := newBox(t, narrow(), org.Options{PageSize: page})
-			long := b.Now().Add(-time.Hour) // no window reads them
-			b.must(b.Load("Contact", rows, func(i int) map[string]any {
-				return map[string]any{"LastName": fmt.Sprint(i), "SystemModstamp": long, "CreatedDate": long}
-			}))
-			kills := 0
-			for after := 2; ; after++ {
-				b.fail, b.after, b.lost = errKilled, after, lost
-				b.Advance(6 * time.Second)
-				err := b.sync.Poll(t.Context())
-				if err == nil {
-					break
-				}
-				if !errors.Is(err, errKilled) {
-					t.Fatal(err)
-				}
-				kills++
-				b.restart()
-			}
-			if n := len(b.fold()); n != rows {
-				t.Errorf("%d of %d rows", n, rows)
-			}
-			if rows < 1000 && b.repeated > kills*page || !lost && b.repeated > 0 {
-				t.Errorf("%d rows told again after %d kills, lost %t", b.repeated, kills, lost)
-			}
-			if b.Stats().BulkJobs > 1 {
-				t.Errorf("%d jobs for one backfill", b.Stats().BulkJobs)
-			}
-		}
 	}
 }
 
