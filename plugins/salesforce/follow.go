@@ -99,30 +99,20 @@ func (f *follower) run(ctx context.Context) {
 
 // pass has every sync of the object tell what changed.
 func (f *follower) pass(ctx context.Context, changes []pubsub.Change) error {
-	var ids []string
-	var at time.Time
-	seen := map[string]bool{}
+	named := false
 	for _, c := range changes {
 		if c.All {
 			f.all(covers)
 		}
-		for _, id := range c.IDs {
-			if !seen[id] {
-				seen[id] = true
-				ids = append(ids, id)
-			}
-		}
-		if c.Time.After(at) {
-			at = c.Time
-		}
+		named = named || len(c.IDs) > 0
 	}
-	if len(ids) == 0 {
+	if !named {
 		return nil
 	}
 	told := make(chan struct{}, len(f.workers))
 	for _, w := range f.workers {
 		select {
-		case w.changes <- change{ids: ids, at: at.Truncate(time.Second), told: told}:
+		case w.changes <- change{events: changes, told: told}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

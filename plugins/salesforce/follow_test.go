@@ -130,6 +130,18 @@ func TestWhatAnUnknownPlaceLeavesOutIsReadAtOnce(t *testing.T) {
 	}
 }
 
+// quieten starts a source that knows its place among the events and reads no
+// window for an hour.
+func (f *fakeStream) quieten(t *testing.T, c config) {
+	t.Helper()
+	kill := f.start(t, c)
+	f.await(t, "backfill and a place", func() bool { return f.syncs["contacts"].State == sdk.SyncIdle && f.placed() })
+	kill()
+	delete(f.runs, "contacts incremental")
+	f.start(t, c)
+	f.await(t, "the last window of the hour", func() bool { return !f.runs["contacts incremental"].Ended.IsZero() })
+}
+
 func TestWhatAnEventCannotNameIsReadSoon(t *testing.T) {
 	for name, happen := range map[string]func(t *testing.T, o *org.Org){
 		"overflow": func(t *testing.T, o *org.Org) {
@@ -150,15 +162,30 @@ func TestWhatAnEventCannotNameIsReadSoon(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, c := following(t)
-			kill := f.start(t, c)
-			f.await(t, "backfill and a place", func() bool { return f.syncs["contacts"].State == sdk.SyncIdle && f.placed() })
-			kill()
-			delete(f.runs, "contacts incremental")
-			f.start(t, c)
-			f.await(t, "the last window of the hour", func() bool { return !f.runs["contacts incremental"].Ended.IsZero() })
+			f.quieten(t, c)
 			happen(t, f.org)
 			f.await(t, "what happened", f.told("soon"))
 		})
+	}
+}
+
+func TestAChangeOfOtherFieldsCostsNoRequest(t *testing.T) {
+	f, c := following(t)
+	id := insert(t, f.org, "first")
+	f.quieten(t, c)
+	update := func(field, value string) {
+		if err := f.org.Update("Contact", id, map[string]any{field: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := f.org.Stats().Queries
+	for i := range 20 {
+		update("Phone", fmt.Sprint(i))
+	}
+	update("LastName", "second")
+	f.await(t, "the change of a field that is read", f.told("second"))
+	if n := f.org.Stats().Queries - before; n != 1 {
+		t.Errorf("%d queries for one change that is told", n)
 	}
 }
 

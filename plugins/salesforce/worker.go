@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wellhead-io/wellhead/plugins/salesforce/client"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/pubsub"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/sync"
 	"github.com/wellhead-io/wellhead/sdk"
 )
@@ -32,9 +33,8 @@ type worker struct {
 // change names records that changed. told hears when they were told, or when
 // a window will tell them.
 type change struct {
-	ids  []string
-	at   time.Time
-	told chan<- struct{}
+	events []pubsub.Change
+	told   chan<- struct{}
 }
 
 // errStopped ends a read at a durable place.
@@ -198,13 +198,36 @@ func (w *worker) take(ctx context.Context, c change) {
 	left := !w.sync.Live()
 	if !left && !w.sync.State().Paused {
 		w.refetch = true
-		left = w.sync.Refetch(ctx, c.ids, c.at) != nil
+		ids, at := w.concerned(c.events)
+		left = w.sync.Refetch(ctx, ids, at) != nil
 		w.refetch = false
 	}
 	if left {
 		w.asked.at(time.Now().Add(covers))
 	}
 	c.told <- struct{}{}
+}
+
+// concerned returns the records that may be told otherwise now, and when the
+// last of them changed. Of the others a window says that they were changed: a
+// job that touches all records with fields which are not read costs no requests.
+func (w *worker) concerned(events []pubsub.Change) (ids []string, at time.Time) {
+	seen := map[string]bool{}
+	for _, e := range events {
+		if !w.sync.Concerns(e.Unchanged) {
+			continue
+		}
+		for _, id := range e.IDs {
+			if !seen[id] {
+				seen[id] = true
+				ids = append(ids, id)
+			}
+		}
+		if e.Time.After(at) {
+			at = e.Time
+		}
+	}
+	return ids, at.Truncate(time.Second)
 }
 
 // covers is after how long a window reads what changes now.

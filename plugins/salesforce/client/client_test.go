@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,6 +129,51 @@ func TestATokenIsReplacedOnlyOnce(t *testing.T) {
 	_, err := c.Query(t.Context(), "SELECT Id FROM Contact", true)
 	if !client.Is(err, client.SessionRefused) || n.Load() != 2 {
 		t.Errorf("got %v after %d requests, want session_refused after 2", err, n.Load())
+	}
+}
+
+func TestATokenThatManyFindRefusedIsReplacedOnce(t *testing.T) {
+	const many = 8
+	var together sync.WaitGroup
+	together.Add(many)
+	c, tk := dial(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer token-0" {
+			together.Done()
+			together.Wait() // all are refused before one renews
+			status(401, "application/json", `[{"message":"no","errorCode":"INVALID_SESSION_ID"}]`)(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, noRows)
+	})
+	var done sync.WaitGroup
+	for range many {
+		done.Go(func() {
+			if _, err := c.Query(t.Context(), "SELECT Id FROM Contact", true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	done.Wait()
+	if n := tk.rejected.Load(); n != 1 {
+		t.Errorf("%d tokens rejected", n)
+	}
+}
+
+func TestAnAnswerIsBounded(t *testing.T) {
+	block := make([]byte, 1<<20)
+	for i := range block {
+		block[i] = ' '
+	}
+	c, _ := dial(t, 0, func(w http.ResponseWriter, _ *http.Request) {
+		for range 65 {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+		_, _ = io.WriteString(w, noRows)
+	})
+	if _, err := c.Query(t.Context(), "SELECT Id FROM Contact", true); err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
+		t.Errorf("65 MiB: %v", err)
 	}
 }
 

@@ -229,6 +229,26 @@ func (m *Mapper) User(r *Record) string {
 	return string(r.Values[m.user])
 }
 
+// Needs reports whether a record becomes another call when some of its fields
+// changed, of which those that did not are given. It does where it is not known.
+func (m *Mapper) Needs(unchanged map[string]bool) bool {
+	for i, name := range m.columns {
+		own := i == m.clock || i == m.deleted || i == m.master
+		if i == m.id || own && !m.tells(i) {
+			continue
+		}
+		if f := m.object.Field(name); !unchanged[name] && (f.Compound == "" || !unchanged[f.Compound]) {
+			return true
+		}
+	}
+	return false
+}
+
+// tells reports whether a column is among the traits or properties.
+func (m *Mapper) tells(column int) bool {
+	return slices.ContainsFunc(m.outputs, func(o output) bool { return o.kind != kindCompound && o.column == column })
+}
+
 // Digest is the same for two mappers that make the same of a record.
 func (m *Mapper) Digest() string {
 	h := sha256.New()

@@ -3,6 +3,7 @@ package object_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,7 @@ func TestWhatARecordBecomes(t *testing.T) {
 		{"group", contact, object.Mapping{Call: object.Group, Fields: []string{"Email"}}, live, []string{`"type":"group","anonymousId":"003A","groupId":"003A","traits":{"Email":"a@b.c"}`}},
 		{"member", contact, members, live, []string{`"type":"group","userId":"003A","groupId":"001A","context"`}},
 		{"member of none", contact, members, strings.ReplaceAll(live, `"001A"`, "null"), nil},
+		{"deleted member of none", contact, members, strings.ReplaceAll(gone, `"001A"`, "null"), nil},
 		{"track", contact, object.Mapping{Call: object.Track, Event: "Contact Updated", UserID: "Email", Fields: []string{"Id"}}, live, []string{`"type":"track","event":"Contact Updated","userId":"a@b.c","properties":{"Id":"003A"}`}},
 		{"deleted user", contact, email, gone, []string{`"type":"track","event":"User Deleted","userId":"a@b.c","properties":{"objectId":"a@b.c","deletedAt":"2024-01-01T00:00:01.000Z"}`}},
 		{"deleted group", contact, object.Mapping{Call: object.Group}, gone, []string{`"event":"Object Deleted","anonymousId":"003A","properties":{"objectId":"003A",`}},
@@ -191,6 +193,27 @@ func TestMessageIDsTellStatesApart(t *testing.T) {
 	}
 }
 
+func TestTheClockIsAFieldThatCanBeAskedFor(t *testing.T) {
+	for fields, want := range map[string]string{
+		`{"name":"SystemModstamp","type":"datetime","filterable":true},{"name":"CreatedDate","type":"datetime","filterable":true}`:  "SystemModstamp",
+		`{"name":"SystemModstamp","type":"datetime","filterable":false},{"name":"CreatedDate","type":"datetime","filterable":true}`: "CreatedDate",
+		`{"name":"LoginTime","type":"datetime","filterable":true}`:                                                                  "LoginTime", `{"name":"CreatedDate","type":"string","filterable":true}`: "",
+	} {
+		o, err := object.Parse([]byte(`{"name":"T","queryable":true,"fields":[` + fields + `]}`))
+		if err != nil || o.Clock() != want {
+			t.Errorf("%s: got %q, %v, want %s", fields, o.Clock(), err, want)
+		}
+	}
+}
+
+// That somebody looked at a record is no change of it.
+func TestWhoLookedIsNotTold(t *testing.T) {
+	m := mapper(t, describe(t, "Contact", "LastViewedDate datetime", "LastReferencedDate datetime"), object.Mapping{Call: object.Identify})
+	if got := fmt.Sprint(m.Columns()); strings.Contains(got, "LastViewed") || strings.Contains(got, "LastReferenced") {
+		t.Errorf("reads %s", got)
+	}
+}
+
 func TestUnknownFieldNamesTheNearest(t *testing.T) {
 	o := describe(t, "Contact", "Email email", "Photo base64")
 	_, problems := object.NewMapper(o, object.Mapping{Call: object.Identify, UserID: "Emial", Fields: []string{"Id", "email", "Photo"}})
@@ -216,6 +239,26 @@ func TestASchemaTellsLabelsFormulasAndForeignKeys(t *testing.T) {
 	} {
 		if !strings.Contains(string(o.Schema()), want) {
 			t.Errorf("%s is not in %s", want, o.Schema())
+		}
+	}
+}
+
+func TestACallDependsOnTheFieldsItIsMadeOf(t *testing.T) {
+	o := describe(t, "Contact", "FirstName string Name", "Name string Name", "Phone phone", "Email email", "Home address", "HomeCity string Home", "MasterRecordId reference")
+	known := map[string]bool{"Name": true, "Phone": true, "Email": true, "Home": true} // what events could tell of
+	for _, c := range []struct {
+		fields, user, changed string
+		needs                 bool
+	}{
+		{"FirstName", "", "Phone", false}, {"FirstName", "", "Name", true}, {"Phone", "", "Phone", true}, {"Phone", "Email", "Email", true},
+		{"Home", "", "Home", true}, {"Home", "", "Phone", false}, {"Home", "", "", false},
+		{"Phone SystemModstamp", "", "Email", true}, {"Phone MasterRecordId", "", "Email", true}, {"", "", "Email", true},
+	} {
+		m := mapper(t, o, object.Mapping{Call: object.Identify, UserID: c.user, Fields: strings.Fields(c.fields)})
+		unchanged := maps.Clone(known)
+		delete(unchanged, c.changed)
+		if got := m.Needs(unchanged); got != c.needs {
+			t.Errorf("fields %q, user_id %q, changed %q: got %t", c.fields, c.user, c.changed, got)
 		}
 	}
 }

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +37,10 @@ type event struct {
 		IDs    []string `avro:"recordIds"`
 		Type   string   `avro:"changeType"`
 		Commit int64    `avro:"commitTimestamp"` // ms
+		// The fields that were changed, emptied or changed in part, as bitmaps.
+		Changed []string `avro:"changedFields"`
+		Nulled  []string `avro:"nulledFields"`
+		Diff    []string `avro:"diffFields"`
 	} `avro:"ChangeEventHeader"`
 }
 
@@ -62,7 +70,47 @@ func (s *schemas) read(ctx context.Context, e *eventbus.ProducerEvent) (c Change
 			c.All = true // a wildcard such as 001*
 		}
 	}
+	if h.Type == "UPDATE" && len(h.Changed) > 0 {
+		c.Unchanged = unchanged(schema, slices.Concat(h.Changed, h.Nulled, h.Diff))
+	}
 	return c, nil
+}
+
+// unchanged returns the fields of an event's schema that no bitmap names; nil:
+// one of them cannot be read. In a bitmap such as 0x06 bit i stands for the i-th
+// field, the lowest for the header. One such as 4-0x06 is of the members of field
+// 4, a compound, which counts as changed as a whole.
+func unchanged(schema avro.Schema, bitmaps []string) map[string]bool {
+	record, ok := schema.(*avro.RecordSchema)
+	if !ok {
+		return nil
+	}
+	fields := record.Fields()
+	var changed big.Int
+	for _, text := range bitmaps {
+		parent, members, nested := strings.Cut(text, "-")
+		if nested {
+			i, err := strconv.Atoi(parent)
+			if err != nil || i < 1 || i >= len(fields) || !strings.HasPrefix(members, "0x") {
+				return nil
+			}
+			changed.SetBit(&changed, i, 1)
+			continue
+		}
+		digits, hex := strings.CutPrefix(text, "0x")
+		bits, ok := new(big.Int).SetString(digits, 16)
+		if !hex || !ok || bits.Sign() < 0 || bits.BitLen() > len(fields) {
+			return nil
+		}
+		changed.Or(&changed, bits)
+	}
+	out := make(map[string]bool, len(fields))
+	for i, f := range fields[1:] {
+		if changed.Bit(i+1) == 0 {
+			out[f.Name()] = true
+		}
+	}
+	return out
 }
 
 func (s *schemas) schema(ctx context.Context, id string) (avro.Schema, error) {

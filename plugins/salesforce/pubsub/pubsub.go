@@ -120,6 +120,9 @@ type Change struct {
 	// All means that more records changed than are named: a transaction of over
 	// 100,000 changes, or an event that cannot be read.
 	All bool
+	// Unchanged are the fields that the event could tell of and that are as they
+	// were; nil: it is not known.
+	Unchanged map[string]bool
 }
 
 // Subscribe hears of a topic's changes behind a place, nil being now. handle

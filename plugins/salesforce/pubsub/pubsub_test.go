@@ -3,9 +3,11 @@ package pubsub_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,7 +113,7 @@ func TestChangesAreHeardFromWhereItWasLeft(t *testing.T) {
 	}
 	b.must(b.AddField("Contact", org.Field{Name: "New__c", Label: "New", Type: "double"})) // another schema
 	b.must(b.Delete("Contact", want[0]))
-	b.must(b.Gap("Contact", "GAP_OVERFLOW"))
+	b.must(b.Gap("Contact", "GAP_UPDATE", "003*"))
 	got = nil
 	_, err = b.hear(place, func(changes []pubsub.Change) bool {
 		for _, c := range changes {
@@ -150,6 +152,74 @@ func TestWhatEndsASubscriptionIsToldApart(t *testing.T) {
 	err := b.conn.Subscribe(t.Context(), "/data/NothingChangeEvent", nil, nil)
 	if !errors.Is(err, pubsub.ErrTopic) {
 		t.Errorf("unknown topic: %v", err)
+	}
+}
+
+// The simulator's events are decoded by salesforce-pubsub-api-client too, to the
+// same fields (TestPubSubAPIClient).
+func TestAnEventTellsWhatDidNotChange(t *testing.T) {
+	b := newBox(t, 0)
+	id := b.insert("A")
+	place, err := b.hear(nil, func([]pubsub.Change) bool { return true })
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	b.must(b.Update("Contact", id, map[string]any{"LastName": "Same", "MailingCity": "Bern", "Email": "a@b.c"}))
+	b.must(b.Gap("Contact", "GAP_UPDATE", id))
+	b.must(b.Delete("Contact", id))
+	var got []pubsub.Change
+	_, err = b.hear(place, func(c []pubsub.Change) bool {
+		got = append(got, c...)
+		return len(got) >= 3
+	})
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"Email", "LastModifiedDate", "MailingAddress", "Name", "SystemModstamp", "Nonsense"} {
+		if got[0].Unchanged[f] {
+			t.Errorf("%s counts as unchanged", f)
+		}
+	}
+	for _, f := range []string{"Phone", "AccountId", "OtherAddress", "CreatedDate"} {
+		if !got[0].Unchanged[f] {
+			t.Errorf("%s counts as changed", f)
+		}
+	}
+	if got[1].Unchanged != nil || got[2].Unchanged != nil {
+		t.Errorf("a gap or a deletion tells what did not change: %+v", got[1:])
+	}
+}
+
+func TestBitmaps(t *testing.T) {
+	const schema = `{"type":"record","name":"E","fields":[{"name":"ChangeEventHeader","type":"string"},{"name":"Name","type":["null",` +
+		`{"type":"record","name":"P","fields":[{"name":"FirstName","type":"string"},{"name":"LastName","type":"string"}]}]},` +
+		`{"name":"Phone","type":"string"},{"name":"Fax","type":"string"},{"name":"City","type":"string"}]}`
+	for bitmaps, want := range map[string]string{
+		"0x06": "City Fax", "0x00000006": "City Fax", "0x10": "Fax Name Phone", "1-0x02": "City Fax Phone", "0x08 1-0x03": "City Phone", "0x1E": "",
+		"": "City Fax Name Phone", "06": "nil", "0x": "nil", "0xZ": "nil", "-0x2": "nil", "0x20": "nil", "0-0x2": "nil", "5-0x2": "nil", "1-2": "nil", "0x-6": "nil",
+	} {
+		got := pubsub.Unchanged(schema, strings.Fields(bitmaps)...)
+		text := strings.Join(slices.Sorted(maps.Keys(got)), " ")
+		if got == nil {
+			text = "nil"
+		}
+		if text != want {
+			t.Errorf("%s: %s, want %s", bitmaps, text, want)
+		}
+	}
+}
+
+func TestAHandlerMayTakeLongerThanTheSilence(t *testing.T) {
+	const silence = 200 * time.Millisecond
+	b := newBox(t, silence)
+	slow := 0
+	_, err := b.hear(nil, func([]pubsub.Change) bool {
+		slow++
+		time.Sleep(silence + silence/2) // what takes the time
+		return slow == 3
+	})
+	if !errors.Is(err, errEnough) {
+		t.Errorf("after %d: %v", slow, err)
 	}
 }
 

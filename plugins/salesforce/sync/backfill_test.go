@@ -59,7 +59,8 @@ func TestABulkBackfillSurvives(t *testing.T) {
 func TestARESTBackfillSurvives(t *testing.T) {
 	for _, f := range []org.Fault{
 		{Name: "session_expired", Path: "query/", After: 2, Times: 1}, {Name: "invalid_jwt_format", Path: "query/", After: 2, Times: 1},
-		{Name: "locator_lost", After: 5, Times: 1}, {Name: "truncated_body", Path: "query/", Times: 1}, {Name: "connection_reset", Path: "query/", Times: 2},
+		{Name: "locator_lost", After: 5, Times: 1}, {Name: "locator_lost", After: 7, Times: 1}, // page 7, and one of the last query
+		{Name: "truncated_body", Path: "query/", Times: 1}, {Name: "connection_reset", Path: "query/", Times: 2},
 		{Name: "html_maintenance", Path: "query/", Times: 1}, {Name: "html_503", Path: "query/", Times: 1}, {Name: "empty_406", Path: "query/", Times: 1},
 		{Name: "concurrent_limit", Path: "query/", Times: 2}, {Name: "query_timeout", Path: "LIMIT 2000", Times: 1},
 		{Name: "daily_limit", Path: "query/", After: 3, Times: 1}, {Name: "server_unavailable", Path: "query/", After: 3, Times: 6},

@@ -280,9 +280,6 @@ func (s *Sync) page(ctx context.Context, rows *client.Rows) error {
 
 // tellFirst is tell for a record that has not been told before.
 func (s *Sync) tellFirst(events []sdk.Event, r *object.Record) []sdk.Event {
-	if s.mapper.Deleted(r) {
-		return events
-	}
 	events, print := s.mapper.Append(events, r, object.Note{})
 	if s.told != nil && len(s.told) < maxTold {
 		if key, ok := idKey(s.mapper.ID(r)); ok {

@@ -25,9 +25,12 @@ func TestABackfillAndWhatComesAfterIsTheOrg(t *testing.T) {
 	b.insert("Contact", map[string]any{"LastName": "D"})
 	b.poll()
 	b.check("window")
-	n := len(b.events)
+	n, asked := len(b.events), b.Stats().Requests
 	b.poll()
 	b.check("quiet")
+	if asked = b.Stats().Requests - asked; asked != 3 {
+		t.Errorf("%d requests when nothing happened, want those for the describe, the deletions and the window", asked)
+	}
 	if len(b.events) != n {
 		t.Errorf("%d events when nothing happened: %+v", len(b.events)-n, b.events[n:])
 	}
@@ -49,6 +52,18 @@ func TestRowsThatBecomeVisibleLateAreRead(t *testing.T) {
 	b.must(long.Commit())
 	b.poll()
 	b.check("after the long transaction")
+
+	// One that spans the first read of the object.
+	early := newBox(t, contacts(), org.Options{})
+	span := early.Begin()
+	_, err = span.Insert("Contact", map[string]any{"LastName": "before the backfill"})
+	early.must(err)
+	early.Advance(30 * time.Minute)
+	early.insert("Contact", map[string]any{"LastName": "first"})
+	early.poll()
+	early.must(span.Commit())
+	early.poll()
+	early.check("after the transaction that spans the backfill")
 
 	// Nothing tells of transactions of this object.
 	b.must(b.AlterObject("Contact", map[string]any{"replicateable": false}))
@@ -187,12 +202,15 @@ func TestDeletionsThatSalesforceForgotAreFoundByIds(t *testing.T) {
 	b.poll()
 	b.check("after 20 days")
 	told := ids[1]
+	b.Advance(time.Minute)
+	b.must(b.Load("Contact", 2000, names(2000))) // more than a comparison can name
 	b.must(b.HardDelete("Contact", told))
 	b.poll()
 	b.check("told")
 	id := ids[2]
 	b.must(b.HardDelete("Contact", id))
 	b.must(b.PurgeDeletions("Contact"))
+	b.Advance(25 * time.Hour)
 	b.poll()
 	b.check("purged log")
 	if len(b.warned) > 0 {

@@ -126,6 +126,13 @@ func (s *Sync) tellAll(ctx context.Context, records []object.Record) ([]sdk.Even
 	return events, nil
 }
 
+// Concerns reports whether a change may make a difference to what is told, of
+// the fields that an event could tell of those being given that did not change.
+// A condition may look at any field.
+func (s *Sync) Concerns(unchanged map[string]bool) bool {
+	return unchanged == nil || s.Where != "" || s.mapper.Needs(unchanged)
+}
+
 // Refetch tells what has become of some records, as a window would. at is when
 // they changed, as far as it is known. It has to be Live.
 func (s *Sync) Refetch(ctx context.Context, ids []string, at time.Time) error {
