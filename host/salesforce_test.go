@@ -534,7 +534,7 @@ func TestDiscoverTellsWhatAnOrgHas(t *testing.T) {
 	if err := errors.Join(err, json.Unmarshal(raw, &streams)); err != nil || len(streams) != 1 || streams[0].Name != "Opportunity" || streams[0].Schema.Properties["StageName"] == nil {
 		t.Errorf("%v\n%s", err, raw)
 	}
-	for wrong, want := range map[string]string{"Oportunity": `there is no object "Oportunity" that the connected user may read; did you mean Opportunity?`, "no name": "there is no object"} {
+	for wrong, want := range map[string]string{"Oportunity": `there is no object "Oportunity" that the connected user may read; did you mean Opportunity?`, "no name": "there is no object"} { //nolint:misspell // as somebody may write it
 		if out, err := s.wellhead("discover", "crm", wrong).CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v\n%s", wrong, err, out)
 		}
