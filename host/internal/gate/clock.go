@@ -89,7 +89,7 @@ func isRFC3339(s []byte) bool {
 // whether sentAt was absurd.
 func (e *edits) setTimes(sentAt string, receivedAt time.Time) (absurd bool) {
 	f := e.found
-	e.setTime(memberReceivedAt, receivedAt)
+	e.setReceived(memberReceivedAt, receivedAt)
 	var sent time.Time
 	var known bool
 	if f.given(memberSentAt) {
@@ -99,7 +99,7 @@ func (e *edits) setTimes(sentAt string, receivedAt time.Time) (absurd bool) {
 		e.setText(memberSentAt, sentAt)
 	}
 	if !f.given(memberTimestamp) {
-		e.setTime(memberTimestamp, receivedAt)
+		e.setReceived(memberTimestamp, receivedAt)
 		return false
 	}
 	own := f.value(memberTimestamp)

@@ -14,6 +14,9 @@ type edits struct {
 	list    []edit // by where they are
 	open    int    // the one that is being made
 	scratch []byte // the texts of the edits
+
+	received     time.Time // that was written last: all events of a batch have one
+	receivedText []byte
 }
 
 // edit replaces raw[start:end] with scratch[from:to].
@@ -68,6 +71,16 @@ func (e *edits) set(id memberID) {
 func (e *edits) setTime(id memberID, t time.Time) {
 	e.set(id)
 	e.scratch = appendTime(e.scratch, t)
+	e.done()
+}
+
+// setReceived is setTime for the time of receipt.
+func (e *edits) setReceived(id memberID, t time.Time) {
+	if e.receivedText == nil || e.received != t {
+		e.received, e.receivedText = t, appendTime(e.receivedText[:0], t)
+	}
+	e.set(id)
+	e.scratch = append(e.scratch, e.receivedText...)
 	e.done()
 }
 

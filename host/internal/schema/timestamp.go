@@ -11,8 +11,8 @@ const TimestampFormat = "timestamp"
 // all, which means UTC. The result is in UTC. Digits beyond nanoseconds count
 // for nothing; a leap second is the first of the next minute.
 func ParseTimestamp[T ~string | ~[]byte](s T) (time.Time, bool) {
-	if t, ok := parseUsual(s); ok {
-		return t, true
+	if u, ok := readUsual(s); ok {
+		return u.time(), true
 	}
 	const shortest = len("2006-01-02T15:04")
 	if len(s) < shortest || s[4] != '-' || s[7] != '-' || s[13] != ':' {
@@ -44,6 +44,15 @@ func ParseTimestamp[T ~string | ~[]byte](s T) (time.Time, bool) {
 	return time.Unix(at, int64(nanos)).UTC(), firstSecond <= at && at <= lastSecond
 }
 
+// IsTimestamp tells whether ParseTimestamp reads s.
+func IsTimestamp[T ~string | ~[]byte](s T) bool {
+	if _, ok := readUsual(s); ok {
+		return true
+	}
+	_, ok := ParseTimestamp(s)
+	return ok
+}
+
 // firstSecond and lastSecond are those of the years 0 to 9999, as Unix time.
 const (
 	firstSecond = -62167219200
@@ -67,12 +76,15 @@ func daysIn(month, year int) int {
 func daysSince1970(year, month, day int) int {
 	// Years begin in March, so that a leap day is a year's last; and 400 of them
 	// earlier, so that none is negative.
-	const marchOfYear0, of400Years = -719468, 146097
-	year += 400
-	if month -= 3; month < 0 {
-		year, month = year-1, month+12
+	const march1OfYear0, of400Years = -719468, 146097
+	y, m := uint32(year+400), uint32(month+9)
+	if m >= 12 {
+		m -= 12
+	} else {
+		y--
 	}
-	return 365*year + year/4 - year/100 + year/400 + (153*month+2)/5 + day - 1 + marchOfYear0 - of400Years
+	days := 365*y + y/4 - y/100 + y/400 + (153*m+2)/5 + uint32(day-1)
+	return int(days) + march1OfYear0 - of400Years
 }
 
 // seconds reads :SS and a fraction at i, and tells where they end.
@@ -142,6 +154,5 @@ func isTimestamp(v any) bool {
 	if !ok {
 		return true
 	}
-	_, ok = ParseTimestamp(s)
-	return ok
+	return IsTimestamp(s)
 }

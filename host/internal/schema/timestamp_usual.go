@@ -2,11 +2,16 @@ package schema
 
 import "time"
 
-// parseUsual reads the form that most clients write, 2006-01-02T15:04:05.000Z,
-// eight bytes at a time; what it does not read may still be a timestamp.
-func parseUsual[T ~string | ~[]byte](s T) (time.Time, bool) {
+// usual is a time in the form that most clients write, 2006-01-02T15:04:05.000Z.
+type usual struct {
+	year, month, day, hour, minute, second, milli int
+}
+
+// readUsual reads that form, eight bytes at a time; what it does not read may
+// still be a timestamp.
+func readUsual[T ~string | ~[]byte](s T) (u usual, ok bool) {
 	if len(s) != len("2006-01-02T15:04:05.000Z") {
-		return time.Time{}, false
+		return usual{}, false
 	}
 	date, clock, rest := word(s, 0)^word("0000-00-", 0), word(s, 8)^word("00T00:00", 0), word(s, 16)^word(":00.000Z", 0)
 	// What is left of a digit is its value, and nothing of what stands between
@@ -16,16 +21,20 @@ func parseUsual[T ~string | ~[]byte](s T) (time.Time, bool) {
 	wrong |= (clock + word8(digit, digit, none, digit, digit, none, digit, digit)) | clock
 	wrong |= (rest + word8(none, digit, digit, none, digit, digit, digit, none)) | rest
 	if wrong&0x8080808080808080 != 0 {
-		return time.Time{}, false
+		return usual{}, false
 	}
-	year, month := pair(date, 0)*100+pair(date, 2), pair(date, 5)
-	day, hour, minute := pair(clock, 0), pair(clock, 3), pair(clock, 6)
-	second, milli := pair(rest, 1), pair(rest, 4)*10+int(rest>>48&0xff)
-	if month < 1 || month > 12 || day < 1 || day > daysIn(month, year) || hour > 23 || minute > 59 || second > 59 {
-		return time.Time{}, false
+	u = usual{
+		pair(date, 0)*100 + pair(date, 2), pair(date, 5), pair(clock, 0),
+		pair(clock, 3), pair(clock, 6), pair(rest, 1), pair(rest, 4)*10 + int(rest>>48&0xff),
 	}
-	at := int64(daysSince1970(year, month, day))*24*60*60 + int64(hour*60*60+minute*60+second)
-	return time.Unix(at, int64(milli)*int64(time.Millisecond)).UTC(), true
+	ok = 1 <= u.month && u.month <= 12 && 1 <= u.day && u.day <= daysIn(u.month, u.year) &&
+		u.hour <= 23 && u.minute <= 59 && u.second <= 59
+	return u, ok
+}
+
+func (u usual) time() time.Time {
+	at := int64(daysSince1970(u.year, u.month, u.day))*24*60*60 + int64(u.hour*60*60+u.minute*60+u.second)
+	return time.Unix(at, int64(u.milli)*int64(time.Millisecond)).UTC()
 }
 
 // word reads eight bytes, the first as the lowest.

@@ -18,12 +18,7 @@ var formats = map[string]func([]byte) bool{
 	"uri":                  isURI,
 	"iri":                  isURI,
 	"uuid":                 isUUID,
-	schema.TimestampFormat: isTimestamp,
-}
-
-func isTimestamp(s []byte) bool {
-	_, ok := schema.ParseTimestamp(s)
-	return ok
+	schema.TimestampFormat: schema.IsTimestamp[[]byte],
 }
 
 // isDateTime takes 2006-01-02T15:04:05, a fraction or none, and Z or an offset.
