@@ -1,69 +1,84 @@
 package fast
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // maxOthers is how many names that the program does not know an object may have.
 const maxOthers = 128
-
-// reading is an object that is being read.
-type reading struct {
-	rules  *objectRules
-	seen   uint64 // of the first 64 members, those that were read
-	bloom  uint64 // of the hashes of the others
-	base   int    // in Machine.others, where the object's begin
-	failed uint64
-	count  int
-	name   int // bytes of the name that was read last
-	path   int // bytes of the object's own path
-	depth  int
-}
 
 // object judges the object whose first member begins at i.
 func (m *Machine) object(n *node, i, depth, path int) (end int, failed uint64) {
 	if depth > m.limits.Depth || n.unknown>>object&1 != 0 {
 		return unsure, 0
 	}
-	o := reading{rules: n.object, failed: n.fails[object], base: len(m.others), path: path, depth: depth}
-	raw, next := m.raw, &n.object.first
+	raw, rules := m.raw, n.object
+	failed = n.fails[object]
 	i = m.space(i)
 	if i < len(raw) && raw[i] == '}' {
-		return i + 1, n.settle(o.failed | o.missing())
+		return i + 1, n.settle(failed | rules.missing(0, 0))
 	}
+	var (
+		next  = &rules.first
+		seen  uint64 // of the first 64 members, those that were read
+		bloom uint64 // of the hashes of the others
+		base  = len(m.others)
+		count = 0
+	)
 	for {
-		mem := o.rules.expected(next, raw, i)
+		start := i + 1
+		mem, h, length := rules.expected(next, raw, i), uint64(0), 0
 		if mem != nil {
-			i += len(mem.quoted)
-			if !m.isNew(&o, mem, i-len(mem.name)-2, i-2, mem.hash) {
-				return unsure, 0
-			}
-		} else {
-			if mem, i = m.name(&o, i); i == unsure {
-				return unsure, 0
-			}
-			if mem.index >= 0 {
-				next.Store(uint32(mem.index))
-			}
+			h, length, i = mem.hash, len(mem.name), i+len(mem.quoted)
+		} else if mem, h, length, i = m.name(rules, i); i == unsure {
+			return unsure, 0
 		}
 		if mem.index >= 0 {
+			if next.Load() != uint32(mem.index) {
+				next.Store(uint32(mem.index))
+			}
 			next = &mem.next
 		}
+		if length > m.limits.String {
+			return unsure, 0
+		}
+		if bit := uint64(1) << (mem.index & 63); uint(mem.index) < 64 {
+			if seen&bit != 0 {
+				return unsure, 0
+			}
+			seen |= bit
+		} else if bloom = m.addOther(base, bloom, h); bloom == 0 {
+			return unsure, 0
+		}
+		count++
+		failed |= mem.fail
+		if rules.namesAre != nil {
+			more, ok := rules.nameFails(raw[start : start+length])
+			if !ok {
+				return unsure, 0
+			}
+			failed |= more
+		}
 		if i = m.space(i); i >= len(raw) {
 			return unsure, 0
 		}
-		if i = m.member(&o, mem, i); i == unsure {
+		end, below := m.member(mem, i, depth, path+1+length)
+		if end == unsure {
 			return unsure, 0
 		}
-		if i = m.space(i); i >= len(raw) {
+		failed |= below
+		if i = m.space(end); i >= len(raw) {
 			return unsure, 0
 		}
 		switch raw[i] {
 		case ',':
 			i = m.space(i + 1)
 		case '}':
-			m.values += o.count
-			m.paths += o.count * (path + 1)
-			m.others = m.others[:o.base]
-			return i + 1, n.settle(o.failed | o.missing())
+			m.values += count
+			m.paths += count * (path + 1)
+			m.others = m.others[:base]
+			return i + 1, n.settle(failed | rules.missing(seen, count))
 		default:
 			return unsure, 0
 		}
@@ -82,41 +97,37 @@ func (r *objectRules) expected(next *atomic.Uint32, raw []byte, i int) *member {
 	return nil
 }
 
-// missing tells what an object fails by what it has not.
-func (o *reading) missing() (failed uint64) {
-	for i := range o.rules.required {
-		if r := &o.rules.required[i]; r.members&^o.seen != 0 {
-			failed |= r.bit
+// missing tells what an object fails by what it has not, or has too much of.
+func (r *objectRules) missing(seen uint64, count int) (failed uint64) {
+	for i := range r.required {
+		if need := &r.required[i]; need.members&^seen != 0 {
+			failed |= need.bit
 		}
 	}
-	return failed | countFails(o.rules.counts, o.count)
+	return failed | countFails(r.counts, count)
 }
 
-// name reads the name that begins at i, and the colon, and tells what the
-// program says of it.
-func (m *Machine) name(o *reading, i int) (mem *member, end int) {
-	if i >= len(m.raw) || m.raw[i] != '"' {
-		return nil, unsure
+// name reads the name that begins at i, and the colon. It tells what the program
+// says of the name, its hash and its length, and where the value begins, or the
+// space before it.
+func (m *Machine) name(rules *objectRules, i int) (mem *member, h uint64, length, next int) {
+	raw, start := m.raw, i+1
+	if i >= len(raw) || raw[i] != '"' {
+		return nil, 0, 0, unsure
 	}
-	start := i + 1
-	end, h := endOfName(m.raw, start)
+	end, h := endOfName(raw, start)
 	if end == unsure {
-		return nil, unsure
+		return nil, 0, 0, unsure
 	}
-	mem = o.rules.names.find(o.rules.members, m.raw, start, end, h)
-	if mem == nil {
-		if mem = o.rules.unnamed(m.raw[start:end]); mem == nil {
-			return nil, unsure
+	if mem = rules.names.find(rules.members, raw, start, end, h); mem == nil {
+		if mem = rules.unnamed(raw[start:end]); mem == nil {
+			return nil, 0, 0, unsure
 		}
 	}
-	if !m.isNew(o, mem, start, end, h) {
-		return nil, unsure
+	if i = m.space(end + 1); i >= len(raw) || raw[i] != ':' {
+		return nil, 0, 0, unsure
 	}
-	i = m.space(end + 1)
-	if i+1 >= len(m.raw) || m.raw[i] != ':' {
-		return nil, unsure
-	}
-	return mem, i + 1
+	return mem, h, end - start, i + 1
 }
 
 // unnamed tells what is said of a name that is not known; nil: that is not known
@@ -137,49 +148,33 @@ func (r *objectRules) unnamed(name []byte) *member {
 	return r.matched[set]
 }
 
-// isNew takes in the name raw[start:end] of an object, which has hash h; false: it is there
-// already, or may be, or cannot be judged.
-func (m *Machine) isNew(o *reading, mem *member, start, end int, h uint64) bool {
-	if end-start > m.limits.String {
-		return false
-	}
-	o.count++
-	o.name = end - start
-	o.failed |= mem.fail
-	if names := o.rules.namesAre; names != nil {
-		if names.node.unknown>>text&1 != 0 {
-			return false
-		}
-		failed, known := names.node.textFails(m.raw[start:end], true)
-		failed = names.node.settle(failed | names.node.fails[text])
-		if !known || failed&hard != 0 {
-			return false
-		}
-		o.failed |= names.lift(failed)
-	}
-	if uint(mem.index) < 64 {
-		bit := uint64(1) << mem.index
-		isNew := o.seen&bit == 0
-		o.seen |= bit
-		return isNew
-	}
+// addOther takes in the hash of a name that has no bit of its own, into those of
+// its object, which begin at base, and returns their bloom filter; 0: the name
+// is there already, or may be, or there are too many.
+func (m *Machine) addOther(base int, bloom, h uint64) uint64 {
 	bit := uint64(1) << (h >> 58)
-	known := m.others[o.base:]
-	if o.bloom&bit != 0 {
-		for _, other := range known {
-			if other == h {
-				return false
-			}
-		}
+	known := m.others[base:]
+	if bloom&bit != 0 && slices.Contains(known, h) || len(known) >= maxOthers {
+		return 0
 	}
-	o.bloom |= bit
 	m.others = append(m.others, h)
-	return len(known) < maxOthers
+	return bloom | bit
+}
+
+// nameFails tells what an object fails by a name; ok is false where that is all.
+func (r *objectRules) nameFails(name []byte) (failed uint64, ok bool) {
+	n := r.namesAre.node
+	if n.unknown>>text&1 != 0 {
+		return 0, false
+	}
+	failed, known := n.textFails(name, true)
+	failed = n.settle(failed | n.fails[text])
+	return r.namesAre.lift(failed), known && failed&hard == 0
 }
 
 // member judges the value of a member, which begins at i, and tells where it
-// ends.
-func (m *Machine) member(o *reading, mem *member, i int) int {
+// ends, and what its object fails by it.
+func (m *Machine) member(mem *member, i, depth, path int) (end int, failed uint64) {
 	judge := mem.node
 	if mem.part >= 0 {
 		part, known := m.chooser.Choose(m.notes)
@@ -190,18 +185,16 @@ func (m *Machine) member(o *reading, mem *member, i int) int {
 			judge = part.child.node
 		}
 	}
-	var end int
-	var failed uint64
 	if m.raw[i] == '"' { // as most are
 		end, failed = m.text(judge, i)
 	} else {
-		end, failed = m.value(judge, i, o.depth, o.path+1+o.name)
+		end, failed = m.value(judge, i, depth, path)
 	}
 	if failed != 0 {
 		if failed&hard != 0 {
-			return unsure
+			return unsure, 0
 		}
-		o.failed |= mem.lift(failed)
+		failed = mem.lift(failed)
 	}
 	if mem.note >= 0 && end != unsure {
 		v := Value{Start: i, End: end, Kind: kindOf(m.raw[i])}
@@ -210,5 +203,5 @@ func (m *Machine) member(o *reading, mem *member, i int) int {
 		}
 		m.notes[mem.note] = v
 	}
-	return end
+	return end, failed
 }
