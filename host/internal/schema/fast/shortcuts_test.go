@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
@@ -153,6 +154,27 @@ func TestTextsEndWhereTheyDo(t *testing.T) {
 	}
 	if end, _, _ := fast.EndOfText([]byte("no end, at all"), 0); end >= 0 {
 		t.Errorf("a string without an end ends at %d", end)
+	}
+}
+
+// TestNamesAreReadToTheirEnd is the same for names, which must have no escapes.
+func TestNamesAreReadToTheirEnd(t *testing.T) {
+	p := programOf(t, `{"properties": {"known": false}}`)
+	for _, special := range []string{``, `"`, `\"`, `\u0041`, "\x00", "\x1f", "é", "\xff", "日", "\xed\xa0\x80"} {
+		for before := range 20 {
+			for after := range 10 {
+				name := strings.Repeat("~", before) + special + strings.Repeat("!", after)
+				want := special == "" || special[0] >= 0x80 && utf8.ValidString(special)
+				for _, doc := range []string{`{"` + name + `":0}`, `{"` + name + `" : 0, "x":"a longer text"}`} {
+					if taken(p, doc) != want {
+						t.Fatalf("taken is %v: %q", !want, doc)
+					}
+				}
+				if doc := `{"` + name + `":0,"y":0,"` + name + `":0}`; taken(p, doc) {
+					t.Fatalf("taken: %q", doc)
+				}
+			}
+		}
 	}
 }
 
