@@ -28,6 +28,13 @@
 // members, contains, a format it has no function for, and few others) are marked;
 // a value of such a sort ends the run, and one that has no such value does not.
 //
+// # Parts
+//
+// Of an event's properties, more must hold than the schemas say, by the event's
+// name; and the name may come after them. So a program has parts: the machine
+// asks its user which one holds when it comes to such a member, and where that is
+// not known yet, reads the member a second time at the end.
+//
 // # Machines
 //
 // A Machine runs programs. It reads like any recursive JSON parser, and holds on
@@ -36,13 +43,12 @@
 //
 // Names are what most of an event consists of. Each member remembers which one
 // came after it last, and the next name is first compared with that, whole, with
-// its quotes and its colon; else it is looked up in a table that hashes its ends
-// and its length. Whether a name is new in its object is a bit for those that the
-// program knows, and a hash for others, where equal hashes count as equal names.
-// Strings are searched eight bytes at a time. Numbers are compared exactly, as
-// decimals of up to 19 digits. An escape in a name, an object with more than 128
-// unknown names, a number with more digits where they matter: all that is odd
-// ends the run.
+// its quotes and its colon; else it is hashed and looked up. Whether a name is
+// new in its object is a bit for the first 64 that the program knows, and its
+// hash for others, where equal hashes count as equal names. Strings are searched
+// eight bytes at a time. Numbers are compared exactly, as decimals of up to 19
+// digits. An escape in a name, an object with more than 128 names that have no
+// bit, a number with more digits where they matter: all that is odd ends the run.
 //
 // # Proof
 //
