@@ -1,6 +1,8 @@
 package payload_test
 
 import (
+	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -30,5 +32,26 @@ func BenchmarkBatch(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkReference splits 20 of the events that the project's figures are about.
+func BenchmarkReference(b *testing.B) {
+	event, err := os.ReadFile("../../../host/bench/testdata/event.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	item := string(bytes.TrimSpace(event))
+	raw := []byte(`{"batch":[` + strings.Repeat(item+",", 19) + item + `]}`)
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		split, err := payload.Batch(raw, 100)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range split.Len() {
+			split.Event(i, server)
+		}
 	}
 }

@@ -14,8 +14,9 @@ type object struct {
 
 // contextSeen is what counts of a context for the client's address.
 type contextSeen struct {
-	ip     bool // it has a member ip
-	direct bool // the client, server or not, wants its address kept
+	ip         bool // it has a member ip
+	direct     bool // the client, server or not, wants its address kept
+	saysDirect bool // whether it does, is said
 }
 
 func (c *contextSeen) see(name, value []byte) {
@@ -23,7 +24,7 @@ func (c *contextSeen) see(name, value []byte) {
 	case "ip":
 		c.ip = true
 	case "direct":
-		c.direct = string(value) == "true"
+		c.direct, c.saysDirect = string(value) == "true", true
 	}
 }
 
@@ -53,27 +54,30 @@ func (g *gain) plus(member []byte) {
 	g.size += len(member) + len(",")
 }
 
-// missing returns what an event's own value lacks, and what the two say
-// together.
-func (o *object) missing(own []byte) (gain, contextSeen) {
-	if own == nil {
-		if o.raw != nil && o.raw[0] != '{' {
-			return gain{whole: o.raw, size: len(o.raw)}, o.context
-		}
-		return gain{add: slices.Clip(o.members), size: len(o.raw)}, o.context
+// or returns what counts of a context that gets what it lacks from another.
+func (c contextSeen) or(other contextSeen) contextSeen {
+	c.ip = c.ip || other.ip
+	if !c.saysDirect {
+		c.direct = other.direct
 	}
-	if own[0] != '{' {
-		return gain{}, contextSeen{}
+	return c
+}
+
+// missing returns what an event's own value, nil where it has none, lacks.
+func (o *object) missing(own []byte) gain {
+	switch {
+	case own == nil && o.raw != nil && o.raw[0] != '{':
+		return gain{whole: o.raw, size: len(o.raw)}
+	case own == nil:
+		return gain{add: slices.Clip(o.members), size: len(o.raw)}
+	case own[0] != '{' || len(o.members) == 0:
+		return gain{}
 	}
 	clear(o.present)
-	var mine contextSeen
-	saysDirect := false
-	eachMember(own, func(name []byte, _, value span) {
+	eachMember(own, func(name []byte, _, _ span) {
 		if i, ok := o.index[string(name)]; ok {
 			o.present[i] = true
 		}
-		mine.see(name, own[value.start:value.end])
-		saysDirect = saysDirect || string(name) == "direct"
 	})
 	var g gain
 	for i, m := range o.members {
@@ -81,9 +85,5 @@ func (o *object) missing(own []byte) (gain, contextSeen) {
 			g.plus(m)
 		}
 	}
-	mine.ip = mine.ip || o.context.ip
-	if !saysDirect {
-		mine.direct = o.context.direct
-	}
-	return g, mine
+	return g
 }

@@ -190,7 +190,7 @@ func (p *parser) eventMember(e *event, name span) error {
 	case "channel":
 		channel = true
 	}
-	v, err := p.value()
+	v, err := p.eventValue(e, kind)
 	switch {
 	case err != nil:
 		return err
@@ -213,6 +213,28 @@ func (p *parser) eventMember(e *event, name span) error {
 		e.channel = v
 	}
 	return nil
+}
+
+// eventValue reads the value of a member, and of a context what counts in it.
+func (p *parser) eventValue(e *event, kind members) (span, error) {
+	if kind != memberContext || p.peek() != '{' {
+		return p.value()
+	}
+	start := p.pos
+	if err := p.enter(); err != nil {
+		return span{}, err
+	}
+	for first := true; ; first = false {
+		name, ok, err := p.member(first)
+		if !ok {
+			return span{start, p.pos}, err
+		}
+		v, err := p.value()
+		if err != nil {
+			return span{}, err
+		}
+		e.context.see(p.name(name), p.at(v))
+	}
 }
 
 func (p *parser) sawKey(key string) {

@@ -53,6 +53,7 @@ type event struct {
 	twice       members // what it names more than once: the host will refuse it
 	cut         bool    // it names a write key
 	channel     span    // the value of its channel
+	context     contextSeen
 }
 
 // part is a run of whole members with everything between them, or the value

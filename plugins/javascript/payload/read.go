@@ -53,6 +53,13 @@ func (r *reader) at(s span) []byte { return r.raw[s.start:s.end] }
 
 // peek returns the next byte that is no white space; 0: there is none.
 func (r *reader) peek() byte {
+	if r.pos < len(r.raw) && r.raw[r.pos] > ' ' {
+		return r.raw[r.pos]
+	}
+	return r.skipSpace()
+}
+
+func (r *reader) skipSpace() byte {
 	for ; r.pos < len(r.raw); r.pos++ {
 		switch c := r.raw[r.pos]; c {
 		case ' ', '\t', '\n', '\r':
@@ -220,7 +227,7 @@ func (r *reader) digits() bool {
 func (r *reader) quoted() bool {
 	raw, i := r.raw, r.pos+1
 	for {
-		i += plain(raw[i:])
+		i = plain(raw, i)
 		if i == len(raw) {
 			return false
 		}
@@ -240,19 +247,17 @@ func (r *reader) quoted() bool {
 	}
 }
 
-// plain returns for how many bytes a string goes on as it is: up to a quotation
-// mark, a backslash or a control character.
-func plain(b []byte) int {
-	i := 0
-	for ; len(b)-i >= 8; i += 8 {
-		if special := specials(binary.LittleEndian.Uint64(b[i:])); special != 0 {
+// plain returns how far a string goes on from i as it is: to a quotation mark, a
+// backslash, a control character or the end.
+func plain(raw []byte, i int) int {
+	for i+8 <= len(raw) {
+		if special := specials(binary.LittleEndian.Uint64(raw[i:])); special != 0 {
 			return i + bits.TrailingZeros64(special)/8
 		}
+		i += 8
 	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c == '"' || c == '\\' || c < ' ' {
-			break
-		}
+	for i < len(raw) && raw[i] != '"' && raw[i] != '\\' && raw[i] >= ' ' {
+		i++
 	}
 	return i
 }

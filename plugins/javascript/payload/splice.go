@@ -48,14 +48,11 @@ type changes struct {
 
 func (b *Body) changes(e *event, from Origin) changes {
 	var c changes
-	var seen contextSeen
 	context := b.own(e, memberContext)
-	c.context, seen = b.context.missing(context)
-	if len(b.integrations.members) > 0 || b.own(e, memberIntegrations) == nil {
-		c.integrations, _ = b.integrations.missing(b.own(e, memberIntegrations))
-	}
+	c.context = b.context.missing(context)
+	c.integrations = b.integrations.missing(b.own(e, memberIntegrations))
 	canHold := c.context.whole == nil && (context == nil || context[0] == '{')
-	if canHold && from.IP.IsValid() && b.wantsIP(e, seen, from) {
+	if canHold && from.IP.IsValid() && b.wantsIP(e, e.context.or(b.context.context), from) {
 		c.context.plus(strconv.AppendQuote([]byte(`"ip":`), from.IP.String()))
 	}
 	if c.context.size > 0 {
