@@ -23,3 +23,19 @@ func BenchmarkBatch(b *testing.B) {
 		h.batches = h.batches[:0]
 	}
 }
+
+// BenchmarkSingle takes requests of one event.
+func BenchmarkSingle(b *testing.B) {
+	h := newHost()
+	c := newCollector(b, h)
+	request := call{path: "/v1/track", headers: []string{basic}, body: sized(840)}
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, request.request())
+		if w.Code != 200 {
+			b.Fatal(w.Code)
+		}
+		h.batches = h.batches[:0]
+	}
+}
