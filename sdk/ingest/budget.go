@@ -103,6 +103,11 @@ func (p *roomPools) get(class int) *[]byte {
 }
 
 func (p *roomPools) put(buf *[]byte) {
+	if poison {
+		for i := range *buf {
+			(*buf)[i] = 0xDB
+		}
+	}
 	if class := classOf(cap(*buf)); class <= largestKept {
 		p[class].Put(buf)
 	}
