@@ -68,15 +68,21 @@ const (
 )
 
 // restOf is what of a batch is left to the library: all but its number and its
-// events.
+// events. Nil: there is nothing.
 func restOf(b *Batch) *Batch {
+	if len(b.Checkpoint)+len(b.Groups)+len(b.Violations)+len(b.ProtoReflect().GetUnknown()) == 0 {
+		return nil
+	}
 	rest := &Batch{Checkpoint: b.Checkpoint, Groups: b.Groups, Violations: b.Violations}
 	rest.ProtoReflect().SetUnknown(b.ProtoReflect().GetUnknown())
 	return rest
 }
 
 func sizeOf(b, rest *Batch) int {
-	n := pb.Size(rest)
+	n := 0
+	if rest != nil {
+		n = pb.Size(rest)
+	}
 	if b.Seq != 0 {
 		n += protowire.SizeTag(seqInBatch) + protowire.SizeVarint(b.Seq)
 	}
@@ -94,6 +100,9 @@ func appendBatch(out []byte, b, rest *Batch) ([]byte, error) {
 	for _, e := range b.Events {
 		out = protowire.AppendTag(out, eventsInBatch, protowire.BytesType)
 		out = protowire.AppendBytes(out, e)
+	}
+	if rest == nil {
+		return out, nil
 	}
 	return pb.MarshalOptions{UseCachedSize: true}.MarshalAppend(out, rest)
 }
