@@ -9,10 +9,10 @@ import (
 
 const (
 	// baseMemory is what Go's memory in a host with one destination stays below
-	// under load, garbage included: it has 40 to 50 MB in use then. The program's
+	// under load, garbage included: it has 30 to 40 MB in use then. The program's
 	// text, 27 MB, and the dedup index's filters, 40 MB for 20 million ids, are
 	// beside it.
-	baseMemory = 88 << 20
+	baseMemory = 64 << 20
 	// loopMemory is what a further destination may hold while it catches up:
 	// blocks of the journal and a batch.
 	loopMemory = 32 << 20
