@@ -188,6 +188,7 @@ func (c *connection) post(next *atomic.Uint64) error {
 	if err != nil {
 		return err
 	}
+	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		return err

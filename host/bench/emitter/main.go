@@ -72,10 +72,9 @@ func (emitter) Run(ctx context.Context, s *sdk.Stream) error {
 					break
 				}
 				for i := range events {
-					e := append(events[i][:0], before...)
-					e = strconv.AppendInt(e, last-int64(i), 10)
-					e = append(e, '"')
-					events[i] = append(e, after...)
+					events[i] = append(events[i][:0], before...)
+					events[i] = append(strconv.AppendInt(events[i], last-int64(i), 10), '"')
+					events[i] = append(events[i], after...)
 				}
 				if _, err := s.Store(work, sdk.Batch{Events: events}); err != nil {
 					return err
