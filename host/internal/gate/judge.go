@@ -188,7 +188,7 @@ func (j *judgement) accept(f *found) Result {
 		if m := f.members[memberMessageID]; m.Escaped {
 			id = string(f.value(memberMessageID))
 		} else {
-			id = unsafe.String(&made[e.moved(m.Start)], m.End-m.Start)
+			id = unsafe.String(&made[e.moved(m.Start)], m.End-m.Start) //nolint:gosec // as Envelope says, it is good as long as JSON is
 		}
 	}
 	return Result{Envelope: event.Envelope{

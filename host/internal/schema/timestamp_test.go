@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,7 +86,7 @@ func TestParseTimestampOfTheUsualForm(t *testing.T) {
 				t.Errorf("%q: %v, %v; want %v", text, got, ok, want)
 			}
 			digits := i == len(usual)-1 && '0' <= c && c <= '9' // more of them, and no zone
-			if err != nil && ok && !digits && !strings.Contains("tz ,6", string(text[i])) {
+			if err != nil && ok && !digits && !slices.Contains([]byte("tz ,6"), text[i]) {
 				t.Errorf("%q was read as %v", text, got)
 			}
 		}

@@ -165,8 +165,8 @@ func (n *nodeBuilder) ofNumbers(s *jsonschema.Schema, bit uint64) {
 	}
 }
 
-// ofArrays adds what holds of arrays, but for their items.
-func (n *nodeBuilder) ofArrays(s *jsonschema.Schema, bit uint64) {
+// ofArrays looks for what the program does not know of arrays.
+func (n *nodeBuilder) ofArrays(s *jsonschema.Schema) {
 	if s.Contains != nil || s.UnevaluatedItems != nil {
 		n.cannot(1 << array)
 	}
@@ -174,7 +174,7 @@ func (n *nodeBuilder) ofArrays(s *jsonschema.Schema, bit uint64) {
 
 // finishArray adds what holds of items.
 func (n *nodeBuilder) finishArray() {
-	rules, longest := n.node.array, 0
+	rules, longest := &arrayRules{}, 0
 	for _, a := range n.list {
 		s := a.schema
 		if s.MinItems != -1 || s.MaxItems != -1 {
@@ -199,6 +199,9 @@ func (n *nodeBuilder) finishArray() {
 		rules.first = append(rules.first, n.child(n.itemsAt(i), nil))
 	}
 	rules.rest = n.child(n.itemsAt(longest), nil)
+	if longest > 0 || rules.rest.node != anything || rules.counts != nil || rules.unique != 0 {
+		n.node.array = rules
+	}
 }
 
 // maxFirst is the most items that a schema may say different things of.

@@ -50,6 +50,9 @@ func (b *builder) child(all []applied, notes *noteTree) child {
 		may = append(may, a.schema)
 		up = append(up, a.bit)
 	}
+	if len(all) == 0 && notes == nil && b.parts == nil {
+		return child{node: anything}
+	}
 	key := b.key(must, may, notes)
 	if n := b.nodes[key]; n != nil {
 		return child{n, up}
@@ -167,7 +170,7 @@ func (n *nodeBuilder) apply(s *jsonschema.Schema, bit uint64) {
 	n.ofAll(s, bit)
 	n.ofTexts(s, bit)
 	n.ofNumbers(s, bit)
-	n.ofArrays(s, bit)
+	n.ofArrays(s)
 	n.ofObjects(s, bit)
 	n.combined(s, bit)
 }
@@ -212,7 +215,7 @@ func (n *nodeBuilder) alternatives(all []*jsonschema.Schema) (set uint64) {
 
 // finish makes the parts that need to know all schemas that apply.
 func (n *nodeBuilder) finish() {
-	n.node.array, n.node.object = &arrayRules{}, &objectRules{}
+	n.node.array, n.node.object = anything.array, anything.object
 	if n.node.unknown == every {
 		*n.node = *nowhere
 		return

@@ -14,8 +14,7 @@ const maxPatterns = 4
 
 // finishObject adds what holds of members.
 func (n *nodeBuilder) finishObject() {
-	rules := n.node.object
-	names := n.names()
+	rules, names := &objectRules{}, n.names()
 	if len(names) > maxNames {
 		n.cannot(1 << object)
 		return
@@ -26,13 +25,13 @@ func (n *nodeBuilder) finishObject() {
 		rules.members = append(rules.members, n.named(i, name))
 	}
 	rules.names = newNameTable(rules.members)
-	n.finishNeeds(index)
+	n.finishNeeds(rules, index)
 	for _, a := range n.list {
 		if s := a.schema; s.MinProperties != -1 || s.MaxProperties != -1 {
 			rules.counts = append(rules.counts, countCheck{min: s.MinProperties, max: n.bound(s.MaxProperties, 1<<object), bit: a.bit})
 		}
 	}
-	n.finishOthers()
+	n.finishOthers(rules)
 	var ofNames []applied
 	for _, a := range n.list {
 		if s := a.schema.PropertyNames; s != nil {
@@ -42,6 +41,10 @@ func (n *nodeBuilder) finishObject() {
 	if ofNames != nil {
 		c := n.child(ofNames, nil)
 		rules.namesAre = &c
+	}
+	other := rules.other
+	if len(names) > 0 || other == nil || other.node != anything || other.fail != 0 || rules.counts != nil || rules.namesAre != nil {
+		n.node.object = rules
 	}
 }
 
@@ -72,7 +75,7 @@ func (n *nodeBuilder) names() []string {
 	return all
 }
 
-func (n *nodeBuilder) finishNeeds(index map[string]int) {
+func (n *nodeBuilder) finishNeeds(rules *objectRules, index map[string]int) {
 	for _, need := range n.needs {
 		r := required{bit: need.bit}
 		for _, name := range need.names {
@@ -82,11 +85,11 @@ func (n *nodeBuilder) finishNeeds(index map[string]int) {
 			}
 			r.members |= 1 << index[name]
 		}
-		i := slices.IndexFunc(n.node.object.required, func(other required) bool { return other.bit == r.bit })
+		i := slices.IndexFunc(rules.required, func(other required) bool { return other.bit == r.bit })
 		if i >= 0 {
-			n.node.object.required[i].members |= r.members
+			rules.required[i].members |= r.members
 		} else {
-			n.node.object.required = append(n.node.object.required, r)
+			rules.required = append(rules.required, r)
 		}
 	}
 }
@@ -120,8 +123,7 @@ func (n *nodeBuilder) named(index int, name string) *member {
 }
 
 // finishOthers makes what is said of names that are not known.
-func (n *nodeBuilder) finishOthers() {
-	rules := n.node.object
+func (n *nodeBuilder) finishOthers(rules *objectRules) {
 	nothing := func(*jsonschema.Schema) *jsonschema.Schema { return nil }
 	var patterns []*regexp.Regexp
 	for _, a := range n.list {

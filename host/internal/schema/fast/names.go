@@ -23,6 +23,9 @@ const (
 )
 
 func newNameTable(members []*member) nameTable {
+	if len(members) == 0 {
+		return nameTable{}
+	}
 	size := 4
 	for size < 2*len(members) {
 		size *= 2

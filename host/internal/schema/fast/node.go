@@ -28,6 +28,15 @@ type node struct {
 // nowhere is the program of which no value is known to be good.
 var nowhere = &node{unknown: every}
 
+// anything is the program of a value of which nothing is said, nor of what is in
+// it. What it says of objects and arrays is that of most nodes.
+var anything = func() *node {
+	n := &node{}
+	n.object = &objectRules{other: &member{child: child{node: n}, index: -1, note: -1, part: -1}}
+	n.array = &arrayRules{rest: child{node: n}}
+	return n
+}()
+
 // rule draws a conclusion from bits that are judged.
 type rule struct {
 	op   op

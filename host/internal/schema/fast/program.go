@@ -1,6 +1,8 @@
 package fast
 
 import (
+	"slices"
+
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
 	"github.com/wellhead-io/wellhead/host/internal/schema"
@@ -90,7 +92,7 @@ func (p *Program) Part(name string, s *schema.Schema) *Part {
 	for i, at := range p.parts {
 		if at.name == name {
 			b := &builder{nodes: make(map[string]*node), ids: make(map[*jsonschema.Schema]int)}
-			below := append(at.below[:len(at.below):len(at.below)], applied{s.Compiled(), hard})
+			below := slices.Concat(at.below, []applied{{s.Compiled(), hard}})
 			return &Part{index: i, child: b.child(below, at.notes)}
 		}
 	}

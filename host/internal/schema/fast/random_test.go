@@ -233,7 +233,6 @@ type wish struct {
 	more    []any
 	items   []any
 	first   map[int][]any
-	texts   []string
 	numbers []string
 	some    int // items or members
 }
