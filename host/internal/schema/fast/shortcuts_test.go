@@ -156,6 +156,21 @@ func TestTextsEndWhereTheyDo(t *testing.T) {
 			}
 		}
 	}
+	for c := range 256 {
+		for before := range 8 {
+			raw := []byte(strings.Repeat("~", before) + string([]byte{byte(c)}) + `!!!!!!!!"`)
+			want := len(raw) - 1
+			switch {
+			case c == '"':
+				want = before
+			case c == '\\' || c < ' ' || c >= 0x80:
+				want = -1
+			}
+			if end, _, _ := fast.EndOfText(raw, 0); end != want {
+				t.Fatalf("%q ends at %d, not %d", raw, end, want)
+			}
+		}
+	}
 	if end, _, _ := fast.EndOfText([]byte("no end, at all"), 0); end >= 0 {
 		t.Errorf("a string without an end ends at %d", end)
 	}

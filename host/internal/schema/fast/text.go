@@ -117,8 +117,9 @@ const (
 // special marks, by its high bit, the first of eight bytes that is a quote, a
 // backslash, a control character or not ASCII. It may mark others after that.
 func special(w uint64) uint64 {
-	// Of a byte below 0x80, less 1 has the high bit where the byte is 0.
-	return (((w ^ '"'*low) - low) | ((w ^ '\\'*low) - low) | (w - 0x20*low) | w) & high
+	// A byte below 0x80 less 1 has the high bit where it is 0. One that is not
+	// ASCII keeps the high bit in one of the two at least.
+	return (((w ^ '"'*low) - low) | ((w ^ '\\'*low) - low) | (w - 0x20*low)) & high
 }
 
 // endOfText finds the quote that ends the string whose text begins at i; unsure:
