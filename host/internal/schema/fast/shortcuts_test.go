@@ -305,6 +305,7 @@ func TestValuesAreToldApart(t *testing.T) {
 		{`{"maximum": 9007199254740993, "minimum": -0.1}`, []string{`9007199254740993`, `-0.1`, `-1e-1`, `9007199254740993.0`}, []string{`9007199254740994`, `18446744073709551617`, `9007199254740993.1`, `-0.11`, `1e16`}},
 		{`{"exclusiveMaximum": 1e20}`, []string{`1e19`, `99999999999e8`, `-1e300`}, []string{`1e20`, `100e18`, `1e21`}},
 		{`{"multipleOf": 0.01}`, []string{`0.01`, `1`, `19.99`, `0`, `1e3`}, []string{`0.001`, `19.999`, `1e-3`}},
+		{`{"multipleOf": 3}`, []string{`3`, `-9.0`, `3e18`}, []string{`5e19`, `1e19`, `0.3`}},
 		{`{"patternProperties": {"^a": {"type": "integer"}, "b$": {"minimum": 5}}, "additionalProperties": false, "properties": {"c": true}}`,
 			[]string{`{"a":1,"ab":5,"b":5,"c":null}`, `{}`}, []string{`{"ab":4}`, `{"ab":5.5}`, `{"d":0}`, `{"a":1.5}`, `{"b":4}`}},
 		{`{"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "not": {"required": ["c"]}}`, []string{`{"a":0}`, `{"b":0}`}, []string{`{}`, `{"a":0,"b":0}`, `{"a":0,"c":0}`}},
