@@ -3,6 +3,7 @@ package client
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // ErrTruncated means that a result page ended before its last row.
@@ -88,13 +91,53 @@ type Rows struct {
 	read    int64
 }
 
-// Rows opens a page of a job's result. locator is empty for the first page.
-func (c *Client) Rows(ctx context.Context, job, locator string, most int) (*Rows, error) {
+// RowsPath is that of a page of a job's result. locator is empty for the first
+// page.
+func (c *Client) RowsPath(job, locator string, most int) string {
 	q := url.Values{"maxRecords": {strconv.Itoa(most)}}
 	if locator != "" {
 		q.Set("locator", locator)
 	}
-	resp, err := c.stream(ctx, c.jobPath(job)+"/results?"+q.Encode()) //nolint:bodyclose // Close closes it
+	return c.jobPath(job) + "/results?" + q.Encode()
+}
+
+// ResultPages returns the paths of the next pages of a job's result, at most
+// five, which may be read at the same time, and where to ask for those after
+// them; empty: there are none. more is empty for the first ones. Salesforce
+// chooses how many rows they have. It is there since version 58.0.
+func (c *Client) ResultPages(ctx context.Context, job, more string) (paths []string, next string, err error) {
+	if more == "" {
+		more = c.jobPath(job) + "/resultPages"
+	}
+	var a struct {
+		Pages []struct {
+			URL string `json:"resultUrl"`
+		} `json:"resultPages"`
+		Next  string `json:"nextRecordsUrl"`
+		Next2 string `json:"nextRecordUrl"` // as the reference has it, whose example has the other
+		Done  bool   `json:"done"`
+	}
+	if err := c.getJSON(ctx, more, &a); err != nil {
+		return nil, "", err
+	}
+	if next = cmp.Or(a.Next, a.Next2); a.Done {
+		next = ""
+	}
+	for _, p := range a.Pages {
+		paths = append(paths, strings.TrimPrefix(p.URL, "/"))
+	}
+	next = strings.TrimPrefix(next, "/")
+	for _, path := range append(slices.Clip(paths), cmp.Or(next, "services/data/")) {
+		if !strings.HasPrefix(path, "services/data/") {
+			return nil, "", fmt.Errorf("result pages: %q is no path of the REST API", clip(path))
+		}
+	}
+	return paths, next, nil
+}
+
+// Rows opens the page of a job's result at a path.
+func (c *Client) Rows(ctx context.Context, path string) (*Rows, error) {
+	resp, err := c.stream(ctx, path) //nolint:bodyclose // Close closes it
 	if err != nil {
 		return nil, err
 	}

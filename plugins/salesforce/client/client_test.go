@@ -281,7 +281,7 @@ func TestBulkPagesKeepTheirBytes(t *testing.T) {
 		w.Header().Set("Sforce-NumberOfRecords", "3")
 		_, _ = io.WriteString(w, page)
 	})
-	rows, err := c.Rows(t.Context(), "750", "", 10)
+	rows, err := c.Rows(t.Context(), c.RowsPath("750", "", 10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestATruncatedBulkPageIsNoticed(t *testing.T) {
 			w.Header().Set("Sforce-NumberOfRecords", "2")
 			_, _ = io.WriteString(w, whole[:cut])
 		})
-		rows, err := c.Rows(t.Context(), "750", "", 10)
+		rows, err := c.Rows(t.Context(), c.RowsPath("750", "", 10))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,10 +40,11 @@ func TestABulkBackfillSurvives(t *testing.T) {
 	for _, f := range []org.Fault{
 		{Name: "locator_lost", After: 5, Times: 1}, {Name: "truncated_body", Path: "results", After: 1, Times: 1},
 		{Name: "connection_reset", Path: "results", Times: 2}, {Name: "bulk_missing_rows", After: 1, Times: 1}, {Name: "bulk_nul"},
+		{Name: "error", Path: "resultPages", Status: 404, Code: "NOT_FOUND"}, {Name: "error", Path: "resultPages?", Status: 400, Code: "API_ERROR"},
 		{Name: "bulk_failed", Times: 1}, {Name: "bulk_job_limit", Times: 1}, {Name: "bulk_not_supported", Times: 1},
 		{Name: "session_expired", Path: "results", After: 1, Times: 1}, {Name: "html_maintenance", Path: "jobs", After: 1, Times: 1},
 	} {
-		b := newBox(t, narrow(), org.Options{})
+		b := newBox(t, narrow(), org.Options{BulkPageSize: 300})
 		b.sync.SetBulk(1000, 300)
 		b.must(b.Load("Contact", 2600, names(0)))
 		b.must(b.Fail(f)) // a lost locator is that of page 7

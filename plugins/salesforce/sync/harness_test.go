@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,7 +67,7 @@ func newBox(t testing.TB, spec sync.Spec, o org.Options) *box {
 	if o.Start.IsZero() {
 		o.Start = start
 	}
-	o.Empty = true
+	o.Empty, o.BulkPageSize = true, cmp.Or(o.BulkPageSize, 500)
 	b := &box{Org: org.New(o), t: t, spec: spec, seen: map[string]bool{}, runs: map[string]sync.Progress{}}
 	t.Cleanup(b.Close)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -49,7 +49,7 @@ type world struct {
 
 func newWorld(t *testing.T, seed uint64, changes bool) *world {
 	spec := sync.Spec{Object: "Contact", Deletes: true, Refresh: time.Hour, Reconcile: 6 * time.Hour, Mapping: object.Mapping{Call: object.Identify}}
-	w := &world{box: newBox(t, spec, org.Options{PageSize: 7}), rnd: rand.New(rand.NewPCG(seed, 0)), changes: changes}
+	w := &world{box: newBox(t, spec, org.Options{PageSize: 7, BulkPageSize: 10}), rnd: rand.New(rand.NewPCG(seed, 0)), changes: changes}
 	w.sync.SetBulk(25, 10)
 	w.must(w.AddField("Contact", org.Field{Name: "F__c", Label: "F", Type: "double", Calculated: true}))
 	return w
