@@ -1,8 +1,12 @@
 package sync_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +84,128 @@ func TestARESTBackfillSurvives(t *testing.T) {
 		if n := len(b.fold()); n != 2600 || b.repeated != 0 {
 			t.Errorf("%s: %d rows, %d told again", f.Name, n, b.repeated)
 		}
+	}
+}
+
+// pageOf is the row at which a request's result page begins, -1 of other requests.
+func pageOf(request string) int {
+	u, err := url.Parse(request)
+	if err != nil || !strings.HasSuffix(u.Path, "/results") {
+		return -1
+	}
+	row, _ := base64.RawURLEncoding.DecodeString(u.Query().Get("locator"))
+	n, _ := strconv.Atoi(string(row)) // the first page may have no locator
+	return n
+}
+
+func TestResultPagesAreOnTheirWayAtTheSameTime(t *testing.T) {
+	b := newBox(t, narrow(), org.Options{BulkPageSize: 300})
+	b.loadOld(2600)
+	asked := make(chan struct{}, 9)
+	before := func(request string) {
+		switch row := pageOf(request); {
+		case row > 0:
+			asked <- struct{}{}
+		case row == 0: // it is answered when others have been asked for
+			for range sync.Ahead - 1 {
+				await(t, asked)
+			}
+		}
+	}
+	b.before.Store(&before)
+	b.poll()
+	b.check("all pages")
+	if b.repeated != 0 || b.Stats().BulkPages != 9 {
+		t.Errorf("%d rows told again, %d pages", b.repeated, b.Stats().BulkPages)
+	}
+}
+
+// await bounds the time in which something has to happen.
+func await(t *testing.T, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(20 * time.Second):
+		t.Error("nothing for 20 s")
+	}
+}
+
+// However slowly rows are taken, no more pages are asked for than may be open.
+func TestPagesThatAreNotReadAreBounded(t *testing.T) {
+	const pages = 26
+	b := newBox(t, narrow(), org.Options{BulkPageSize: 100})
+	b.loadOld(pages * 100)
+	asked := make(chan struct{}, pages)
+	before := func(request string) {
+		if pageOf(request) >= 0 {
+			asked <- struct{}{}
+		}
+	}
+	b.before.Store(&before)
+	stored, heard := 0, 0
+	b.storing = func(events int) {
+		if events == 0 {
+			return
+		}
+		for heard < min(pages, stored+1+sync.Ahead) && !t.Failed() {
+			await(t, asked)
+			heard++
+		}
+		if n := heard + len(asked) - stored; n > 1+sync.Ahead {
+			t.Errorf("%d pages are open, want at most %d", n, 1+sync.Ahead)
+		}
+		stored++
+	}
+	b.poll()
+	if stored != pages {
+		t.Errorf("%d pages were stored", stored)
+	}
+}
+
+func TestAPageThatFailsLosesNothing(t *testing.T) {
+	b := newBox(t, narrow(), org.Options{BulkPageSize: 100})
+	b.loadOld(2600)
+	later := make(chan struct{})
+	before := func(request string) {
+		if pageOf(request) > 1000 {
+			<-later // these are under way when the one before them fails
+		}
+	}
+	b.before.Store(&before)
+	b.must(b.Fail(org.Fault{Name: "error", Path: "results?locator=" + base64.RawURLEncoding.EncodeToString([]byte("1000")), Status: 403, Code: "INSUFFICIENT_ACCESS", Times: 1}))
+	b.Advance(6 * time.Second)
+	if err := b.sync.Poll(t.Context()); !client.Is(err, client.NoPermission) {
+		t.Fatalf("got %v", err)
+	}
+	if f := b.state.Full; f == nil || f.Rows != 1000 || len(b.fold()) != 1000 {
+		t.Fatalf("%d rows were told, the place is %+v", len(b.fold()), f)
+	}
+	close(later)
+	b.restart()
+	b.poll()
+	b.check("afterwards")
+	if s := b.Stats(); b.repeated != 0 || s.BulkJobs != 1 {
+		t.Errorf("%d rows told again, %d jobs", b.repeated, s.BulkJobs)
+	}
+}
+
+// Each page may be whole, and one missing.
+func TestAJobWhosePagesLackRowsIsReadAnew(t *testing.T) {
+	b := newBox(t, narrow(), org.Options{BulkPageSize: 300})
+	b.loadOld(2600)
+	b.must(b.Fail(org.Fault{Name: "bulk_lost_rows", After: 3, Times: 1}))
+	b.poll()
+	b.check("read anew")
+	if n := b.Stats().BulkJobs; n != 2 {
+		t.Errorf("%d jobs, want a second one for the rows that the first one lacks", n)
+	}
+
+	b = newBox(t, narrow(), org.Options{BulkPageSize: 300})
+	b.loadOld(2600)
+	b.must(b.Fail(org.Fault{Name: "bulk_lost_rows"}))
+	b.Advance(6 * time.Second)
+	if err := b.sync.Poll(t.Context()); err == nil || !strings.Contains(err.Error(), "not as many rows") {
+		t.Errorf("jobs that always lack rows: %v", err)
 	}
 }
 

@@ -6,6 +6,9 @@ type Digest = digest
 func (d *digest) Add(id string, sign int32) { k, _ := idKey(id); d.add(k, sign) }
 func (d *digest) List() ([]string, bool)    { return d.list() }
 
+// Ahead is how many pages are opened beside the one that is read.
+const Ahead = ahead
+
 // LongID of an Id of 15 characters.
 var LongID = longID
 

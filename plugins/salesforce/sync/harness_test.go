@@ -51,6 +51,7 @@ type box struct {
 	after    int   // Emits that pass before fail
 	lost     bool  // the failing Emit stores, but is not heard of
 	before   atomic.Pointer[func(request string)]
+	storing  func(events int) // called before an Emit stores
 }
 
 type event struct {
@@ -126,6 +127,9 @@ var errKilled = errors.New("killed")
 func (b *box) emit(ctx context.Context, s sync.State, events []sdk.Event) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
+	}
+	if b.storing != nil {
+		b.storing(len(events))
 	}
 	if b.fail != nil {
 		if b.after--; b.after < 0 {

@@ -14,9 +14,9 @@ import (
 	"github.com/wellhead-io/wellhead/sdk"
 )
 
-// ahead is how many result pages are on their way at once. What has come of
-// those that are not read yet lies in the buffers of their connections, which
-// bound it.
+// ahead is how many result pages are opened beside the one that is read. Of each
+// the reader's buffer of 256 KiB is held and what the connection takes in before
+// it is read, at most 4 MiB with HTTP/2; the rest waits at Salesforce.
 const ahead = 4
 
 // results tells a job's pages one after another.
@@ -29,7 +29,6 @@ func (s *Sync) results(ctx context.Context, job *client.Job) error {
 			return err
 		}
 		err = s.page(ctx, rows)
-		rows.Close()
 		if errors.Is(err, client.ErrTruncated) && tries < fullTries {
 			tries++
 			r.drop()
@@ -49,12 +48,13 @@ func (s *Sync) results(ctx context.Context, job *client.Job) error {
 // Salesforce lists, else the one that each page names as the next. What the
 // pages name is what counts: a list that says otherwise is left.
 type reader struct {
-	sync   *Sync
-	job    string
-	listed bool
-	known  []listedPage // to be opened
-	more   string       // where the list goes on
-	opened []opened
+	sync    *Sync
+	job     string
+	listed  bool
+	known   []listedPage // to be opened
+	more    string       // where the list goes on
+	opened  []*opened    // to be read
+	reading *opened      // nil: none
 }
 
 // listedPage is where a result page is.
@@ -63,13 +63,17 @@ type listedPage struct{ locator, path string }
 // opened is a page that is on its way.
 type opened struct {
 	locator string
-	answer  chan answer
 	cancel  context.CancelFunc
+	came    chan struct{} // closed when there are rows or err
+	rows    *client.Rows
+	err     error
 }
 
-type answer struct {
-	rows *client.Rows
-	err  error
+func (o *opened) close() {
+	o.cancel()
+	if <-o.came; o.err == nil {
+		o.rows.Close()
+	}
 }
 
 // newReader reads the list up to the place where the sync is.
@@ -95,7 +99,6 @@ func (s *Sync) newReader(ctx context.Context, job string) *reader {
 func (r *reader) list(ctx context.Context) bool {
 	paths, more, err := r.sync.Client.ResultPages(ctx, r.job, r.more)
 	if r.more = more; err != nil {
-		r.more = ""
 		return false
 	}
 	for _, p := range paths {
@@ -106,30 +109,37 @@ func (r *reader) list(ctx context.Context) bool {
 	return len(paths) > 0
 }
 
-// next returns the page at a locator.
+// next closes the page before and returns the one at a locator, which is valid
+// until the next call.
 func (r *reader) next(ctx context.Context, locator string) (*client.Rows, error) {
+	if r.reading != nil {
+		r.reading.close()
+		r.reading = nil
+	}
 	r.fill(ctx)
 	if len(r.opened) == 0 || r.opened[0].locator != locator {
 		r.drop()
-		r.step(locator)
+		r.know(locator)
 		r.fill(ctx)
 	}
-	a := <-r.opened[0].answer
-	r.opened = r.opened[1:]
-	if a.err != nil {
-		return nil, a.err
+	o := r.opened[0]
+	r.reading, r.opened = o, r.opened[1:]
+	if <-o.came; o.err != nil {
+		return nil, o.err
 	}
-	if !r.listed && a.rows.Next != "" {
-		r.step(a.rows.Next)
+	if !r.listed && o.rows.Next != "" {
+		r.know(o.rows.Next)
 	}
 	r.fill(ctx)
-	return a.rows, nil
+	return o.rows, nil
 }
 
-func (r *reader) step(locator string) {
+// know adds a page that is not listed.
+func (r *reader) know(locator string) {
 	r.known = append(r.known, listedPage{locator, r.sync.Client.RowsPath(r.job, locator, r.sync.bulkPage)})
 }
 
+// fill opens pages that are known, as many as may be open.
 func (r *reader) fill(ctx context.Context) {
 	for len(r.opened) < ahead {
 		if len(r.known) == 0 && (r.more == "" || !r.list(ctx)) {
@@ -138,24 +148,27 @@ func (r *reader) fill(ctx context.Context) {
 		p := r.known[0]
 		r.known = r.known[1:]
 		ctx, cancel := context.WithCancel(ctx)
-		o := opened{p.locator, make(chan answer, 1), cancel}
+		o := &opened{locator: p.locator, cancel: cancel, came: make(chan struct{})}
 		r.opened = append(r.opened, o)
 		go func() {
-			rows, err := r.sync.Client.Rows(ctx, p.path)
-			o.answer <- answer{rows, err}
+			defer close(o.came)
+			o.rows, o.err = r.sync.Client.Rows(ctx, p.path)
 		}()
 	}
 }
 
-// drop closes what is not read, and leaves the list.
+// drop closes every page, and leaves the list.
 func (r *reader) drop() {
+	if r.reading != nil {
+		r.opened = append(r.opened, r.reading)
+	}
 	for _, o := range r.opened {
 		o.cancel()
-		if a := <-o.answer; a.err == nil {
-			a.rows.Close()
-		}
 	}
-	r.listed, r.known, r.more, r.opened = false, nil, "", nil
+	for _, o := range r.opened {
+		o.close()
+	}
+	*r = reader{sync: r.sync, job: r.job}
 }
 
 // page tells the rows of one result page; the last batch moves the place.

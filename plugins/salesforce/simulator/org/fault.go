@@ -47,6 +47,9 @@ const (
 	// atBody is an answer that is ready to be sent.
 	atBody
 	atJob
+	// atResultsHeader is a page of a Bulk job's result before its header is made,
+	// atResults the rows of one.
+	atResultsHeader
 	atResults
 	atAuthorize
 	atToken
@@ -55,6 +58,8 @@ const (
 	atSubscribe
 	atReplay
 	atDelivery
+	// atEvent is an answer that has events.
+	atEvent
 )
 
 // fault is a kind of failure: where it strikes and the answer that it makes,
@@ -123,6 +128,7 @@ var knownFaults = map[string]fault{
 	"bulk_not_supported": {atJob, refuse(400, "INVALIDENTITY", "Entity is not supported by the Bulk API.")},
 	"bulk_failed":        {atJob, nil},
 	"bulk_missing_rows":  {atResults, nil},
+	"bulk_lost_rows":     {atResultsHeader, nil},
 	"bulk_nul":           {atResults, nil},
 
 	"oauth_error":             {atToken, nil},
@@ -134,6 +140,7 @@ var knownFaults = map[string]fault{
 	"pubsub_limit":            {atSubscribe, nil},
 	"pubsub_silent":           {atDelivery, nil},
 	"pubsub_close":            {atDelivery, nil},
+	"pubsub_garbled":          {atEvent, nil},
 }
 
 // Faults are the names that Fail knows.

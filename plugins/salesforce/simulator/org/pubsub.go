@@ -346,6 +346,9 @@ func (s *subscription) send(events []*eventbus.ConsumerEvent) error {
 	latest := replayID(s.at, s.org.Now())
 	if n := len(events); n > 0 {
 		latest = events[n-1].ReplayId
+		if _, struck := s.org.faults.strike(atEvent, s.topic); struck {
+			events[0].Event.Payload = events[0].Event.Payload[:3]
+		}
 	}
 	return s.stream.Send(&eventbus.FetchResponse{Events: events, LatestReplayId: latest, RpcId: s.rpc, PendingNumRequested: int32(s.pending)})
 }
