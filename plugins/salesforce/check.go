@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wellhead-io/wellhead/plugins/salesforce/client"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/object"
@@ -78,7 +79,7 @@ func about(p sdk.Problem) sdk.Problem {
 }
 
 func checkSync(ctx context.Context, c *client.Client, name string, m object.Mapping, where string) ([]sdk.Problem, error) {
-	b, err := c.Describe(ctx, name)
+	b, err := c.Describe(ctx, name, time.Time{})
 	if client.Is(err, client.NotFound) {
 		return []sdk.Problem{unknownObject(ctx, c, name)}, nil
 	}
@@ -168,7 +169,7 @@ func discover(ctx context.Context, cl *client.Client, c config) ([]sdk.StreamInf
 	for _, o := range objects {
 		info := sdk.StreamInfo{Name: o.Name, Title: o.Label, Schema: json.RawMessage(`{"type":"object","$comment":"ask for this object to see its fields"}`)}
 		if named[o.Name] {
-			if b, err := cl.Describe(ctx, o.Name); err == nil {
+			if b, err := cl.Describe(ctx, o.Name, time.Time{}); err == nil {
 				if whole, err := object.Parse(b); err == nil {
 					info.Schema = whole.Schema()
 				}
@@ -187,7 +188,7 @@ func discoverOne(ctx context.Context, c *client.Client, name string) ([]sdk.Stre
 	if !client.ValidName(name) {
 		return nil, unknownObject(ctx, c, name)
 	}
-	b, err := c.Describe(ctx, name)
+	b, err := c.Describe(ctx, name, time.Time{})
 	if client.Is(err, client.NotFound) {
 		return nil, unknownObject(ctx, c, name)
 	}

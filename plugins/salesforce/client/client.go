@@ -142,9 +142,19 @@ func (c *Client) Count(ctx context.Context, object, where string) (int, error) {
 	return p.Total, nil
 }
 
-// Describe returns the describe of an object as Salesforce answers it.
-func (c *Client) Describe(ctx context.Context, object string) ([]byte, error) {
-	return c.rest(ctx, http.MethodGet, c.path("sobjects/"+url.PathEscape(object)+"/describe"), nil)
+// Describe returns the describe of an object as Salesforce answers it; nil where
+// the object has not changed since a time, which is zero where it is wanted in
+// any case (REST API Developer Guide, "Get Object Metadata Changes").
+func (c *Client) Describe(ctx context.Context, object string, since time.Time) ([]byte, error) {
+	by := c.chain(ctx)
+	if !since.IsZero() {
+		by = withHeader("If-Modified-Since", since.UTC().Format(http.TimeFormat), by)
+	}
+	b, err := c.send(by, http.MethodGet, c.path("sobjects/"+url.PathEscape(object)+"/describe"), nil)
+	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotModified {
+		return nil, nil
+	}
+	return b, err
 }
 
 // Objects returns the describe of the org as Salesforce answers it.
@@ -261,13 +271,18 @@ func decode(b []byte, v any) error {
 // placeholder stands for the instance and its token until the transport knows them.
 const placeholder = "https://instance.invalid"
 
-// rest sends one request by simpleforce and returns the body of a 2xx answer.
-// A simpleforce.Client is not safe for concurrent use and has no context, so
-// each request has its own, on the shared transport.
-func (c *Client) rest(ctx context.Context, method, path string, body []byte) (answer []byte, err error) {
+// rest sends one request and returns the body of a 2xx answer.
+func (c *Client) rest(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	return c.send(c.chain(ctx), method, path, body)
+}
+
+// send sends one request by simpleforce. A simpleforce.Client is not safe for
+// concurrent use and has no context, so each request has its own, on the shared
+// transport.
+func (c *Client) send(by http.RoundTripper, method, path string, body []byte) (answer []byte, err error) {
 	sf := simpleforce.NewClient(placeholder, "wellhead", c.version)
 	sf.SetSidLoc("placeholder", placeholder)
-	sf.SetHttpClient(&http.Client{Transport: c.chain(ctx), CheckRedirect: noRedirect})
+	sf.SetHttpClient(&http.Client{Transport: by, CheckRedirect: noRedirect})
 	defer func() {
 		if p := recover(); p != nil {
 			answer, err = nil, fmt.Errorf("simpleforce panicked: %v", p)

@@ -302,6 +302,23 @@ func TestBulkPagesKeepTheirBytes(t *testing.T) {
 	}
 }
 
+func TestADescribeIsAskedForIfItHasChanged(t *testing.T) {
+	seen := time.Date(2026, 3, 1, 12, 0, 0, 0, time.FixedZone("", 3600))
+	c, _ := dial(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("If-Modified-Since") == "Sun, 01 Mar 2026 11:00:00 GMT" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = io.WriteString(w, `{"name":"Contact"}`)
+	})
+	for since, want := range map[time.Time]string{{}: `{"name":"Contact"}`, seen.Add(-time.Second): `{"name":"Contact"}`, seen: ""} {
+		b, err := c.Describe(t.Context(), "Contact", since)
+		if err != nil || string(b) != want || (b == nil) != (want == "") {
+			t.Errorf("%s: got %q, %v", since, b, err)
+		}
+	}
+}
+
 func TestATruncatedBulkPageIsNoticed(t *testing.T) {
 	const whole = "\"Id\",\"Text\"\n\"1\",\"a\"\n\"2\",\"b\"\n"
 	for cut := len("\"Id\",\"Text\"\n"); cut < len(whole)-1; cut++ { // the last LF may be missing

@@ -55,6 +55,14 @@ func withContext(ctx context.Context, next trip) trip {
 	return func(r *http.Request) (*http.Response, error) { return next(r.WithContext(ctx)) }
 }
 
+// withHeader sets a header that simpleforce cannot.
+func withHeader(name, value string, next http.RoundTripper) trip {
+	return func(r *http.Request) (*http.Response, error) {
+		r.Header.Set(name, value)
+		return next.RoundTrip(r)
+	}
+}
+
 // withTimeout bounds a try whose answer is buffered.
 func withTimeout(d time.Duration, next trip) trip {
 	return func(r *http.Request) (*http.Response, error) {

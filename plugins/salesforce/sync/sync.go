@@ -26,6 +26,13 @@ const (
 	// ones, by up to some minutes. Transactions that take longer hold back
 	// latestDateCovered, and with it the cursor.
 	overlap = 10 * time.Minute
+	// describeAnew is how long a describe is good for while Salesforce says that
+	// the object has not changed: whether that tells of a field that the user may
+	// see only now, its reference does not say.
+	describeAnew = time.Hour
+	// describeMargin is for changes within the second of a describe, and for
+	// servers of the org whose clocks differ.
+	describeMargin = time.Minute
 )
 
 // Spec is what a sync reads and what it makes of it.
@@ -95,14 +102,15 @@ type Progress struct {
 // Sync reads one object.
 type Sync struct {
 	Options
-	state    State
-	mapper   *object.Mapper
-	all      bool // queries see deleted records
-	chunks   [][]string
-	uriLimit int
-	recent   recent
-	told     map[[15]byte]object.Print // nil: not needed
-	progress Progress
+	state     State
+	mapper    *object.Mapper
+	described time.Time // of mapper, by Salesforce's clock; zero: it is not good any more
+	all       bool      // queries see deleted records
+	chunks    [][]string
+	uriLimit  int
+	recent    recent
+	told      map[[15]byte]object.Print // nil: not needed
+	progress  Progress
 
 	bulkFrom, bulkPage int
 }
@@ -144,6 +152,7 @@ func (s *Sync) Poll(ctx context.Context) error {
 		err = s.poll(ctx)
 	}
 	if client.Is(err, client.UnknownField) {
+		s.described = time.Time{}
 		err = s.poll(ctx) // the object changed between its describe and the query
 	}
 	return err
@@ -201,7 +210,11 @@ func (s *Sync) begin(kind string, at time.Time) {
 // describe takes in what the object looks like now and returns Salesforce's
 // time.
 func (s *Sync) describe(ctx context.Context) (time.Time, error) {
-	b, err := s.Client.Describe(ctx, s.Object)
+	var since time.Time
+	if last := s.Client.LastDate(); !s.described.IsZero() && last.Sub(s.described) < describeAnew {
+		since = s.described.Add(-describeMargin)
+	}
+	b, err := s.Client.Describe(ctx, s.Object, since)
 	if client.Is(err, client.NotFound) {
 		return time.Time{}, Problems{{Code: string(client.UnknownObject), Path: "/object",
 			Message: fmt.Sprintf("there is no object %q that the connected user may read", s.Object),
@@ -209,6 +222,10 @@ func (s *Sync) describe(ctx context.Context) (time.Time, error) {
 	}
 	if err != nil {
 		return time.Time{}, err
+	}
+	now := s.Client.LastDate()
+	if b == nil {
+		return now, nil
 	}
 	o, err := object.Parse(b)
 	if err != nil {
@@ -219,7 +236,7 @@ func (s *Sync) describe(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	before := s.mapper
-	s.mapper, s.all = m, s.Deletes && o.Field("IsDeleted") != nil
+	s.mapper, s.described, s.all = m, now, s.Deletes && o.Field("IsDeleted") != nil
 	if before == nil || m.Digest() != before.Digest() {
 		s.recent = recent{}
 		s.chunks = s.divide(m.Columns())
@@ -228,7 +245,7 @@ func (s *Sync) describe(ctx context.Context) (time.Time, error) {
 			s.told = map[[15]byte]object.Print{}
 		}
 	}
-	return s.Client.LastDate(), nil
+	return now, nil
 }
 
 // newMapper leaves out fields that the object has lost since the sync began.

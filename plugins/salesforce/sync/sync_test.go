@@ -130,6 +130,33 @@ func TestAChangedSchemaIsTakenInWithoutAReset(t *testing.T) {
 	}
 }
 
+// A describe is of some hundred kilobytes, and each poll asks for it.
+func TestADescribeIsReadOnlyWhenItHasChanged(t *testing.T) {
+	b := newBox(t, contacts(), org.Options{})
+	id := b.insert("Contact", map[string]any{"LastName": "A"})
+	b.poll()
+	b.Advance(2 * time.Minute)
+	b.poll()
+	whole := func(what string, want int, passes time.Duration) {
+		t.Helper()
+		before := b.Stats().Describes
+		for range 4 {
+			b.Advance(passes)
+			b.poll()
+		}
+		if n := b.Stats().Describes - before; n != want {
+			t.Errorf("%s: %d describes were read in 4 polls, want %d", what, n, want)
+		}
+	}
+	whole("nothing changed", 0, 5*time.Minute)
+	b.must(b.AddField("Contact", org.Field{Name: "New__c", Label: "New", Type: "double"}))
+	whole("a new field", 1, 2*time.Minute)
+	b.must(b.Update("Contact", id, map[string]any{"New__c": 1}))
+	b.poll()
+	b.check("the new field")
+	whole("after an hour", 1, 35*time.Minute)
+}
+
 func TestAFieldMayVanishBetweenDescribeAndQuery(t *testing.T) {
 	b := newBox(t, contacts(), org.Options{})
 	b.must(b.AddField("Contact", org.Field{Name: "Gone__c", Label: "Gone", Type: "double"}))

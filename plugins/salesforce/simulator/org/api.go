@@ -42,7 +42,8 @@ type Stats struct {
 	BulkJobs  int `json:"bulkJobs"`
 	BulkPages int `json:"bulkPages"`
 	// Rows are those of all pages, Bulk pages included.
-	Rows      int `json:"rows"`
+	Rows int `json:"rows"`
+	// Describes are those with a body.
 	Describes int `json:"describes"`
 	// Tokens are the access tokens given out.
 	Tokens int `json:"tokens"`

@@ -213,7 +213,6 @@ func (o *Org) unchanged(c *call, changed time.Time) bool {
 }
 
 func (o *Org) describeGlobal(c *call) {
-	o.stats.describes.Add(1)
 	o.mu.RLock()
 	var entries []map[string]any
 	var changed time.Time
@@ -229,18 +228,19 @@ func (o *Org) describeGlobal(c *call) {
 	if o.unchanged(c, changed) {
 		return
 	}
+	o.stats.describes.Add(1)
 	slices.SortFunc(entries, func(a, b map[string]any) int { return strings.Compare(str(a["name"]), str(b["name"])) })
 	o.json(c, c.r, http.StatusOK, map[string]any{"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": entries})
 }
 
 func (o *Org) describe(c *call, t *table) {
-	o.stats.describes.Add(1)
 	o.mu.RLock()
 	s := t.shape
 	o.mu.RUnlock()
 	if o.unchanged(c, s.changed) {
 		return
 	}
+	o.stats.describes.Add(1)
 	b, err := s.describe(c.version)
 	if err != nil {
 		fail(c, err)
