@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
+	"github.com/wellhead-io/wellhead/plugins/salesforce/eventbus"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/pubsub"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/simulator/org"
 	"github.com/wellhead-io/wellhead/sdk"
@@ -187,6 +188,94 @@ func TestAnEventTellsWhatDidNotChange(t *testing.T) {
 	}
 	if got[1].Unchanged != nil || got[2].Unchanged != nil {
 		t.Errorf("a gap or a deletion tells what did not change: %+v", got[1:])
+	}
+}
+
+// redpanda-data/connect PR#4689
+func TestAnEventThatCannotBeReadStandsForAll(t *testing.T) {
+	b := newBox(t, 0)
+	place, err := b.hear(nil, func([]pubsub.Change) bool { return true })
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	b.must(b.Fail(org.Fault{Name: "pubsub_garbled"}))
+	b.insert("garbled")
+	var got []pubsub.Change
+	_, err = b.hear(place, func(c []pubsub.Change) bool {
+		if got = append(got, c...); len(got) == 1 {
+			b.ClearFaults()
+			b.insert("after it")
+		}
+		return len(got) == 2
+	})
+	if !errors.Is(err, errEnough) || !got[0].All || len(got[0].IDs) > 0 || got[1].All || len(got[1].IDs) != 1 {
+		t.Errorf("%v: %+v", err, got)
+	}
+}
+
+// asked is a Pub/Sub API that tells how many events are still to come, whatever
+// it is asked for, and notes what that is.
+type asked struct {
+	eventbus.UnimplementedPubSubServer
+	pending []int32
+	refills int // that are awaited before the last answer
+	got     []int32
+}
+
+func (a *asked) Subscribe(stream grpc.BidiStreamingServer[eventbus.FetchRequest, eventbus.FetchResponse]) error {
+	receive := func() error {
+		r, err := stream.Recv()
+		a.got = append(a.got, r.GetNumRequested())
+		return err
+	}
+	if err := receive(); err != nil {
+		return err
+	}
+	for i, n := range a.pending {
+		for i == len(a.pending)-1 && len(a.got) <= a.refills {
+			if err := receive(); err != nil {
+				return err
+			}
+		}
+		if err := stream.Send(&eventbus.FetchResponse{PendingNumRequested: n}); err != nil {
+			return err
+		}
+	}
+	<-stream.Context().Done()
+	return nil
+}
+
+// No more than 100 events are ever on their way, and more are asked for before
+// there are none.
+func TestMoreEventsAreAskedForWhenHalfHaveCome(t *testing.T) {
+	api := &asked{pending: []int32{100, 60, 50, 49, 1, 0, 100}, refills: 3}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer()
+	eventbus.RegisterPubSubServer(srv, api)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(l) }()
+	conn, err := pubsub.Dial(pubsub.Options{Endpoint: l.Addr().String(), Plaintext: true,
+		Token: func(context.Context) (sdk.Token, error) { return sdk.Token{AccessToken: "t"}, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	left := len(api.pending)
+	err = conn.Subscribe(ctx, "topic", nil, func([]pubsub.Change, []byte) error {
+		if left--; left == 0 {
+			return errEnough
+		}
+		return nil
+	})
+	conn.Close()
+	srv.Stop()
+	<-served
+	if want := []int32{100, 51, 99, 100}; !errors.Is(err, errEnough) || !slices.Equal(api.got, want) {
+		t.Errorf("%v: asked for %v, want %v", err, api.got, want)
 	}
 }
 
