@@ -50,6 +50,7 @@ type follower struct {
 	topic   string
 	workers []*worker
 	stored  time.Time
+	covers  time.Time // a run of each sync that begins then closes a gap
 }
 
 func (f *follower) run(ctx context.Context) {
@@ -61,7 +62,7 @@ func (f *follower) run(ctx context.Context) {
 		began := time.Now()
 		if missed { // it is read at once, and again when the subscription surely hears
 			f.all(0)
-			f.all(settles + covers)
+			f.covers = f.all(settles + covers)
 		}
 		err := f.conn.Subscribe(ctx, f.topic, place, func(changes []pubsub.Change, next []byte) error {
 			pause = time.Second
@@ -72,20 +73,25 @@ func (f *follower) run(ctx context.Context) {
 				place = next
 			}
 			f.runner.note(f.topic, nil)
+			if f.covered() {
+				f.runner.note(f.topic+" gap", nil)
+			}
 			return f.store(ctx, place)
 		})
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, pubsub.ErrGap) {
+		gap := errors.Is(err, pubsub.ErrGap)
+		if gap {
 			place = nil
+			f.runner.note(f.topic+" gap", f.problem(err))
 			f.runner.stream.Log().Warn("change events are missing: what they told is read by SystemModstamp", "topic", f.topic, "reason", err)
 		}
 		missed = place == nil
 		if errors.Is(err, pubsub.ErrTopic) || errors.Is(err, pubsub.ErrLimit) {
 			pause, missed = max(pause, time.Minute), false // as long as nothing is heard, the interval counts
 		}
-		if time.Since(began) < time.Minute || errors.Is(err, pubsub.ErrGap) { // a stream that lived may end
+		if !gap && time.Since(began) < time.Minute { // a stream that lived may end
 			f.runner.note(f.topic, f.problem(err))
 		}
 		select {
@@ -127,12 +133,19 @@ func (f *follower) pass(ctx context.Context, changes []pubsub.Change) error {
 	return nil
 }
 
-// all has every sync of the object read its window, after a while.
-func (f *follower) all(after time.Duration) {
+// all has every sync of the object read its window, after a while, and returns
+// when.
+func (f *follower) all(after time.Duration) time.Time {
 	at := time.Now().Add(after)
 	for _, w := range f.workers {
 		w.asked.at(at)
 	}
+	return at
+}
+
+// covered reports whether every sync has read the window that closes a gap.
+func (f *follower) covered() bool {
+	return !slices.ContainsFunc(f.workers, func(w *worker) bool { return time.Unix(0, w.read.Load()).Before(f.covers) })
 }
 
 func (f *follower) store(ctx context.Context, place []byte) error {

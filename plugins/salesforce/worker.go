@@ -26,8 +26,9 @@ type worker struct {
 	changes  chan change
 	asked    asked
 	turn     atomic.Int64
-	report   sdk.SyncRun // the run that is under way
-	refetch  bool        // a refetch is under way: it is part of no run
+	read     atomic.Int64 // when the last run began that read all that was due
+	report   sdk.SyncRun  // the run that is under way
+	refetch  bool         // a refetch is under way: it is part of no run
 }
 
 // change names records that changed. told hears when they were told, or when
@@ -71,8 +72,12 @@ func (w *worker) run(ctx context.Context) error {
 		due := time.Now()
 		if !w.sync.State().Paused {
 			w.tell(sdk.SyncRunning, time.Time{})
-			w.asked.begin(time.Now())
+			began := time.Now()
+			w.asked.begin(began)
 			err := w.sync.Poll(ctx)
+			if err == nil {
+				w.read.Store(began.UnixNano())
+			}
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // the caller ended it
 			}
