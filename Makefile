@@ -16,6 +16,7 @@ run: build ## start the quickstart: a host, a shop page to click on, a simulated
 	@$(BIN)/quickstart
 
 build: tools $(BROWSER) ## build the host and its plugins into bin/
+	@echo "building the host and its plugins, which takes minutes the first time"
 	$(GO) build -o $(BIN)/wellhead ./host/cmd/wellhead
 	$(GO) build -o $(BIN)/plugins/javascript ./plugins/javascript
 	$(GO) build -o $(BIN)/plugins/journeys ./plugins/journeys

@@ -143,6 +143,7 @@ func consentProblems(st *supervise.SourceStatus, noToken *consent.Error) []conso
 	default:
 		return nil
 	}
+	p.Hint = forSource(p.Hint, st.Source)
 	return []console.Problem{p}
 }
 
@@ -202,6 +203,7 @@ func (c consents) Consent(_ context.Context, source event.SourceID) (console.Con
 	}
 	if s.Error != nil {
 		out.Error, out.ErrorAt = shownError(s.Error), s.Error.At
+		out.Error.Hint = forSource(out.Error.Hint, source)
 	}
 	return out, nil
 }

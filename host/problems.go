@@ -9,8 +9,10 @@ import (
 
 	"github.com/wellhead-io/wellhead/host/internal/console"
 	"github.com/wellhead-io/wellhead/host/internal/deliver"
+	"github.com/wellhead-io/wellhead/host/internal/event"
 	"github.com/wellhead-io/wellhead/host/internal/journal"
 	"github.com/wellhead-io/wellhead/host/internal/supervise"
+	"github.com/wellhead-io/wellhead/sdk/wire"
 )
 
 // Codes of problems that no room has a code for. They are stable.
@@ -103,13 +105,21 @@ func sourceProblems(st *supervise.SourceStatus, listens bool) []console.Problem 
 		out = append(out, console.Problem{Code: "source_" + string(st.State), Where: where, What: "it is " + words(st.State), Unready: unready})
 	}
 	for _, p := range st.Problems {
+		if p.Code == wire.NeedsConsent {
+			continue // as above
+		}
 		what := p.Message
 		if p.Path != "" {
 			what = p.Path + ": " + what
 		}
-		out = append(out, console.Problem{Code: p.Code, Where: where, What: what, Hint: p.Fix})
+		out = append(out, console.Problem{Code: p.Code, Where: where, What: what, Hint: forSource(p.Fix, st.Source)})
 	}
 	return out
+}
+
+// forSource puts a source's name into a remedy that says wellhead connect SOURCE.
+func forSource(hint string, source event.SourceID) string {
+	return strings.ReplaceAll(hint, "wellhead connect SOURCE", "wellhead connect "+string(source))
 }
 
 func words[S ~string](state S) string { return strings.ReplaceAll(string(state), "_", " ") }

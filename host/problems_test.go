@@ -87,8 +87,8 @@ func TestProblemsSayWhereWhatAndWhatToDo(t *testing.T) {
 			"source crm: /password: it is refused; ask for another [login]",
 		},
 		{
-			consentProblems(&supervise.SourceStatus{Source: "crm", State: supervise.NeedsConsent}, &consent.Error{Code: "consent_expired", Message: "it is revoked", Hint: "consent anew", Final: true}),
-			"source crm: it waits for a person to grant access: it is revoked [consent_expired]; consent anew [needs_consent]",
+			consentProblems(&supervise.SourceStatus{Source: "crm", State: supervise.NeedsConsent}, &consent.Error{Code: "consent_expired", Message: "it is revoked", Hint: "consent anew: wellhead connect SOURCE", Final: true}),
+			"source crm: it waits for a person to grant access: it is revoked [consent_expired]; consent anew: wellhead connect crm [needs_consent]",
 		},
 	} {
 		if len(c.problems) != 1 || c.problems[0].Error() != c.want {

@@ -20,7 +20,7 @@ var (
 	ErrNotRunning = errors.New("source is not running")
 	// ErrNeedsConsent means that a person has to grant consent (again) before
 	// there is a token. Waiting does not help.
-	ErrNeedsConsent = errors.New("source needs consent: wellhead connect SOURCE")
+	ErrNeedsConsent = errors.New("source needs consent")
 	// ErrNoToken means that there is no token now, but there may be one later.
 	ErrNoToken = errors.New("no access token now")
 )

@@ -86,7 +86,7 @@ type Problem struct {
 	Code    string // stable, lower_case
 	Path    string // JSON Pointer into the source's config; empty: the source as a whole
 	Message string
-	Fix     string
+	Fix     string // the host puts the source's name into wellhead connect SOURCE
 }
 
 // Error writes everything on one line: place, what, remedy and code.

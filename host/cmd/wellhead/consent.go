@@ -144,7 +144,10 @@ func named(name, id string) string {
 	return fmt.Sprintf("%s (%s)", name, id)
 }
 
-type consentRevokeCommand struct{ sourceFlag }
+type consentRevokeCommand struct {
+	sourceFlag
+	Yes bool `help:"do not ask whether that is meant"`
+}
 
 // Run revokes and forgets.
 func (c *consentRevokeCommand) Run(ctx context.Context, s *shell) (err error) {
@@ -157,11 +160,16 @@ func (c *consentRevokeCommand) Run(ctx context.Context, s *shell) (err error) {
 	if err != nil {
 		return err
 	}
+	who := fmt.Sprintf("access of %s to %s", named(st.User, st.UserID), named(st.Org, st.OrgID))
+	if !c.Yes && st.State != "needs_consent" {
+		if err := s.confirm("only a person can grant access again", c.Source+": revoke "+who+", at Salesforce too?"); err != nil {
+			return err
+		}
+	}
 	if err := consents.RevokeConsent(ctx, c.id()); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "%s: access of %s to %s is revoked and forgotten\n", c.Source,
-		printable(named(st.User, st.UserID)), printable(named(st.Org, st.OrgID)))
+	fmt.Fprintf(s.out, "%s: %s is revoked and forgotten\n", c.Source, printable(who))
 	if st.Flow != "web" {
 		fmt.Fprintf(s.errs, "wellhead: flow %s needs nobody's consent, so the source gets access again; disable it, or the app in Salesforce\n", st.Flow)
 	}

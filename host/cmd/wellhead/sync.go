@@ -53,14 +53,22 @@ func (c *syncListCommand) Run(ctx context.Context, s *shell) error {
 	case c.JSON:
 		return s.printJSON(found)
 	case len(found.Syncs) == 0:
-		fmt.Fprintf(s.out, "source %s has no syncs\n", found.Source)
+		told := "has no syncs"
+		if found.State != "running" {
+			told = "has told of no syncs yet"
+		}
+		fmt.Fprintf(s.out, "source %s %s\n", found.Source, told)
 	case c.History || c.Sync != "":
 		err = s.printRuns(&found)
 	default:
 		err = s.printSyncs(&found)
 	}
 	if found.State != "running" {
-		fmt.Fprintf(s.out, "source %s is %s: wellhead status tells why\n", found.Source, words(found.State))
+		is := "is " + words(found.State)
+		if found.State == "needs_consent" {
+			is = "waits for a person to grant access"
+		}
+		fmt.Fprintf(s.out, "source %s %s: wellhead status tells more\n", found.Source, is)
 	}
 	return err
 }
@@ -239,7 +247,7 @@ func (c *syncResetCommand) Run(ctx context.Context, s *shell) error {
 		if err != nil {
 			return err
 		}
-		if err := s.confirm(fmt.Sprintf("%s: forget how far %s has come and read everything again?",
+		if err := s.confirm("this reads everything again", fmt.Sprintf("%s: forget how far %s has come and read everything again?",
 			c.Source, strings.Join(namesOf(&found, c.Sync), ", "))); err != nil {
 			return err
 		}
@@ -247,11 +255,11 @@ func (c *syncResetCommand) Run(ctx context.Context, s *shell) error {
 	return c.tell(ctx, s, client, "reset")
 }
 
-// confirm asks a person. The error says that it is not meant, or that there is
-// nobody to ask.
-func (s *shell) confirm(question string) error {
+// confirm asks a person whether what would be done is meant. The error says that
+// it is not, or that there is nobody to ask.
+func (s *shell) confirm(what, question string) error {
 	if columns(s.in) == 0 {
-		return errors.New("this reads everything again: say --yes where nobody can be asked")
+		return errors.New(what + ": say --yes where nobody can be asked")
 	}
 	fmt.Fprintf(s.errs, "%s [y/N] ", printable(question))
 	line, _ := bufio.NewReader(s.in).ReadString('\n')
@@ -285,7 +293,7 @@ func (c *syncFlags) tell(ctx context.Context, s *shell, client *console.Client, 
 // printAnswers tells what was done. The error is errTold where something was not.
 func (s *shell) printAnswers(answers []console.SyncAnswer, action console.SyncAction, asJSON bool) error {
 	said := map[console.SyncAction]string{
-		"run": "runs", "pause": "paused", "resume": "resumed", "reset": "reset; its next run reads everything",
+		"run": "started", "pause": "paused", "resume": "resumed", "reset": "reset; its next run reads everything",
 	}[action]
 	var failed error
 	for _, a := range answers {
