@@ -64,6 +64,13 @@ func BenchmarkBackfill(b *testing.B) {
 			w.Header().Set("Sforce-Locator", next)
 			w.Header().Set("Sforce-NumberOfRecords", strconv.Itoa(page))
 			_, _ = io.WriteString(w, text)
+		case strings.HasSuffix(r.URL.Path, "/resultPages"):
+			at, _ := strconv.Atoi(r.URL.Query().Get("locator"))
+			var urls []string
+			for end := at + 5*page; at < min(end, rows); at += page {
+				urls = append(urls, fmt.Sprintf(`{"resultUrl":"/services/data/v67.0/jobs/query/750/results?locator=%d"}`, at))
+			}
+			fmt.Fprintf(w, `{"resultPages":[%s],"done":%t,"nextRecordsUrl":"/services/data/v67.0/jobs/query/750/resultPages?locator=%d"}`, strings.Join(urls, ","), at >= rows, at)
 		case strings.Contains(r.URL.Path, "/jobs/query"):
 			fmt.Fprintf(w, `{"id":"750","state":"JobComplete","numberRecordsProcessed":%d}`, (rows+page-1)/page*page)
 		case strings.Contains(r.URL.RawQuery, "COUNT"):
