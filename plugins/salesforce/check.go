@@ -33,7 +33,7 @@ func (granted) RejectToken(sdk.Token) {}
 func (source) Check(ctx context.Context, s *sdk.Settings) []sdk.Problem {
 	c, err := readConfig(s)
 	if err != nil {
-		return []sdk.Problem{{Code: "wrong_value", Message: err.Error(), Fix: "see wellhead plugin describe salesforce"}}
+		return []sdk.Problem{unreadable(err)}
 	}
 	if s.Token.AccessToken == "" {
 		return check(ctx, nil, c)
@@ -43,9 +43,14 @@ func (source) Check(ctx context.Context, s *sdk.Settings) []sdk.Problem {
 	return check(ctx, cl, c)
 }
 
+// unreadable is the problem of a config that the schema lets pass.
+func unreadable(err error) sdk.Problem {
+	return sdk.Problem{Code: "wrong_value", Message: strings.TrimPrefix(err.Error(), "config: "), Fix: "see wellhead plugin describe salesforce"}
+}
+
 // check looks at the config alone where cl is nil.
 func check(ctx context.Context, cl *client.Client, c config) []sdk.Problem {
-	var problems []sdk.Problem
+	problems := c.problems()
 	for _, name := range c.names() {
 		at := "/syncs/" + pointer(name)
 		spec, found := c.spec("", name)

@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wellhead-io/wellhead/plugins/salesforce/client"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/object"
@@ -72,6 +75,40 @@ func readConfig(s *sdk.Settings) (config, error) {
 	return c, nil
 }
 
+const (
+	// leastInterval keeps a source from using up the org's requests by itself: a
+	// look at nothing new takes some three for each sync.
+	leastInterval = 10 * time.Second
+	// leastHere is that of a simulator on this machine, which has no quota to spare.
+	leastHere = time.Second
+)
+
+// problems says what is wrong with the settings beside the syncs. What has the
+// wrong form the schema refuses.
+func (c *config) problems() []sdk.Problem {
+	var all []sdk.Problem
+	bad := func(path, message, fix string) {
+		all = append(all, sdk.Problem{Code: "wrong_value", Path: path, Message: message, Fix: fix})
+	}
+	least := leastInterval
+	if u, err := url.Parse(c.LoginURL); err == nil && isLoopback(u.Hostname()) {
+		least = leastHere
+	}
+	if d := time.Duration(c.Interval); d < least {
+		bad("/interval", fmt.Sprintf("%s would use up the org's API requests of 24 hours", d),
+			fmt.Sprintf("write %s or more, such as 5m; pubsub: {enabled: true} brings changes within a second", least))
+	}
+	if host, _, err := net.SplitHostPort(c.PubSub.Endpoint); c.PubSub.Plaintext && (err != nil || !isLoopback(host)) {
+		bad("/pubsub/plaintext", "would send the access token to "+c.PubSub.Endpoint+" unencrypted", "remove it: it is for a simulator on this machine, such as endpoint: 127.0.0.1:8096")
+	}
+	return all
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // names are those of the syncs, in order.
 func (c *config) names() []string { return slices.Sorted(maps.Keys(c.Syncs)) }
 
@@ -88,6 +125,9 @@ func (c *config) spec(org, name string) (sync.Spec, []sdk.Problem) {
 	if !client.ValidName(s.Object) {
 		bad("/object", fmt.Sprintf("%q is no API name of an object", s.Object), "name an object such as Contact or Invoice__c")
 	}
+	if what := unbalanced(spec.Where); what != "" {
+		bad("/where", what, "mend where: it must be one whole condition, such as (Email != null OR Phone != null) AND Name != 'Test'")
+	}
 	switch s.Call {
 	case object.Identify, object.Group:
 		if s.Event != "" {
@@ -99,6 +139,36 @@ func (c *config) spec(org, name string) (sync.Spec, []sdk.Problem) {
 		bad("/call", fmt.Sprintf("%q is no call", s.Call), "identify, group or track")
 	}
 	return spec, problems
+}
+
+// unbalanced says what keeps a condition of SOQL from standing within brackets,
+// as it does in every query; empty: nothing. Strings are in single quotes, and a
+// backslash escapes what follows it
+// (https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql_select_quotedstringescapes.htm).
+func unbalanced(where string) string {
+	open, quoted := 0, false
+	for i := 0; i < len(where); i++ {
+		switch c := where[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '\'':
+			quoted = !quoted
+		case quoted:
+		case c == '(':
+			open++
+		case c == ')':
+			if open--; open < 0 {
+				return fmt.Sprintf("the ) at character %d closes nothing", utf8.RuneCountInString(where[:i])+1)
+			}
+		}
+	}
+	switch {
+	case quoted:
+		return "a ' is open at the end"
+	case open > 0:
+		return "a ( is open at the end"
+	}
+	return ""
 }
 
 // deletes is true, false, or the name of the event.

@@ -63,7 +63,16 @@ type runner struct {
 // Run reads until the stream ends. New settings start the syncs anew, from
 // where they are.
 func (source) Run(ctx context.Context, s *sdk.Stream) error {
-	return run(ctx, s, func() (config, error) { return readConfig(s.Settings()) })
+	return run(ctx, s, func() (config, error) {
+		c, err := readConfig(s.Settings())
+		if err != nil {
+			return c, unreadable(err)
+		}
+		if problems := c.problems(); len(problems) > 0 {
+			return c, problems[0]
+		}
+		return c, nil
+	})
 }
 
 func run(ctx context.Context, s stream, read func() (config, error)) error {
@@ -101,7 +110,7 @@ func once(ctx context.Context, s stream, read func() (config, error), saved chec
 	updated := s.Updated()
 	c, err := read()
 	if err != nil {
-		return saved, sdk.Problem{Code: "wrong_value", Message: err.Error(), Fix: "mend the source's config"}
+		return saved, err
 	}
 	r := &runner{stream: s, config: c, problems: map[string]sdk.Problem{}, states: map[string]sdk.Sync{}, workers: map[string]*worker{}, saved: saved}
 	r.client = client.New(client.Options{Tokens: s, APIVersion: c.APIVersion, StopAt: float64(c.Quota.StopAt)})

@@ -236,3 +236,65 @@ func TestConfigIsReadAsItIsWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestTheConfigIsRefusedWithItsPlace(t *testing.T) {
+	read := func(text string) []sdk.Problem {
+		t.Helper()
+		c := config{Interval: duration(5 * time.Minute)}
+		c.PubSub.Endpoint = "api.pubsub.salesforce.com:7443"
+		if err := json.Unmarshal([]byte(text), &c); err != nil {
+			t.Fatal(err)
+		}
+		return check(t.Context(), nil, c)
+	}
+	sync := func(where string) string {
+		b, err := json.Marshal(map[string]any{"syncs": map[string]any{"x": map[string]string{"object": "Contact", "call": "identify", "where": where}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for text, want := range map[string]string{ // a path and a part of the fix
+		`{"interval": "1ms"}`: "/interval write 10s or more",
+		`{"interval": 0}`:     "/interval write 10s or more",
+		`{"interval": "9s"}`:  "/interval write 10s or more",
+		`{"interval": "999ms", "login_url": "http://127.0.0.1:8095"}`: "/interval write 1s or more",
+		`{"interval": "1s", "login_url": "http://127.0.0.1:8095"}`:    "",
+		`{"interval": "10s"}`:                              "",
+		`{"pubsub": {"enabled": true, "plaintext": true}}`: "/pubsub/plaintext remove it",
+		`{"pubsub": {"enabled": true, "plaintext": true, "endpoint": "127.0.0.1.nip.io:1"}}`: "/pubsub/plaintext remove it",
+		`{"pubsub": {"plaintext": true, "endpoint": "[::1]:1"}}`:                             "",
+		`{"pubsub": {"plaintext": true, "endpoint": "localhost:1"}}`:                         "",
+		sync("Email != null) OR (Name != null"):                                              "/syncs/x/where mend where",
+		sync("Email != null) LIMIT 1 --"):                                                    "/syncs/x/where mend where",
+		sync("(Email != null"):                                                               "/syncs/x/where mend where",
+		sync("Name = 'a"):                                                                    "/syncs/x/where mend where",
+		sync(`Name = 'a\') OR (Name = 'b'`):                                                  "/syncs/x/where mend where",
+		sync(`Name = 'a\\') OR (Name = 'b'`):                                                 "/syncs/x/where mend where",
+		sync(`Name IN ('(', ')\'(', '\\') AND (Email != null)`):                              "",
+	} {
+		var got string
+		for _, p := range read(text) {
+			got += p.Path + " " + p.Fix
+		}
+		if want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestASyncThatFailsAgainWaitsLonger(t *testing.T) {
+	for _, interval := range []time.Duration{time.Second, 10 * time.Second, 5 * time.Minute, 2 * time.Hour} {
+		least, longest := time.Duration(0), max(interval, longestPause)
+		for failed := 1; failed < 100; failed++ {
+			got := pauseAfter(failed, interval)
+			if got <= least && least < longest*3/4 || got > longest {
+				t.Errorf("interval %s: %s after %d failures, above %s before, at most %s", interval, got, failed, least, longest)
+			}
+			least = got
+		}
+		if least < longest*3/4 {
+			t.Errorf("interval %s: %s in the end", interval, least)
+		}
+	}
+}

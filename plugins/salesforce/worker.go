@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	stdsync "sync"
 	"sync/atomic"
 	"time"
@@ -107,8 +108,7 @@ func (w *worker) judge(err error, failed *int) time.Duration {
 		return interval
 	}
 	*failed++
-	wait := min(interval, 30*time.Second) << min(*failed, 7)
-	wait = min(wait, max(interval, time.Hour))
+	wait := pauseAfter(*failed, interval)
 	p := ofCondition(client.Problem(err, ""), w.spec.Where)
 	var of sync.Problems
 	switch e, limited := errors.AsType[*client.QuotaError](err); {
@@ -126,6 +126,19 @@ func (w *worker) judge(err error, failed *int) time.Duration {
 	w.runner.note(w.name, &p)
 	w.tell(sdk.SyncFailed, time.Now().Add(wait))
 	return wait
+}
+
+// longestPause bounds the time between a sync's failures where its interval is
+// shorter.
+const longestPause = 15 * time.Minute
+
+// pauseAfter is how long a sync waits after so many failures in a row: twice as
+// long each time, and less by up to a quarter, so that syncs which failed
+// together do not ask together.
+func pauseAfter(failed int, interval time.Duration) time.Duration {
+	pause := min(interval, 30*time.Second) << min(failed, 10)
+	pause = min(pause, max(interval, longestPause))
+	return pause - rand.N(pause/4+1)
 }
 
 func (w *worker) idle() sdk.SyncState {

@@ -133,7 +133,7 @@ func (c *Client) page(ctx context.Context, path string) (*Page, error) {
 func (c *Client) Count(ctx context.Context, object, where string) (int, error) {
 	soql := "SELECT COUNT() FROM " + object
 	if where != "" {
-		soql += " WHERE " + where
+		soql += " WHERE (" + where + ")"
 	}
 	p, err := c.Query(ctx, soql, false)
 	if err != nil {

@@ -122,7 +122,7 @@ func (s *Sync) bulkOnce(ctx context.Context) error {
 	if s.state.Full.Job == "" {
 		soql := s.mapper.Select(s.mapper.Columns())
 		if s.Where != "" {
-			soql += " WHERE " + s.Where
+			soql += " WHERE (" + s.Where + ")"
 		}
 		job, err := s.Client.CreateJob(ctx, soql, false)
 		if err != nil {
