@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wellhead-io/wellhead/host/internal/config"
@@ -81,32 +82,64 @@ func (a *ask) section(p given) error {
 	if err != nil {
 		return err
 	}
+	meant := p.meant(violations)
 	var all config.Problems
 	for _, v := range violations {
-		all = append(all, p.problems(v)...)
+		all = append(all, p.problems(v, meant)...)
 	}
 	return all.Err()
 }
 
+// meant are the members, by their pointer, that a person seems to have given
+// under a mistaken name: that they are missing needs no saying.
+func (p given) meant(violations []event.Violation) map[string]bool {
+	meant := map[string]bool{}
+	for _, v := range violations {
+		if refusesMembers(v) {
+			known := p.known(v.Schema)
+			for _, name := range quotedNames(v.Message) {
+				for _, k := range known {
+					if config.Suggest(name, known) == config.Suggest(k, []string{k}) {
+						meant[v.Path+"/"+escape(k)] = true
+					}
+				}
+			}
+		}
+	}
+	return meant
+}
+
+func refusesMembers(v event.Violation) bool {
+	return v.Keyword == "additionalProperties" || v.Keyword == "unevaluatedProperties"
+}
+
 // problems says in the config's words what a schema says in its own.
-func (p given) problems(v event.Violation) config.Problems {
+func (p given) problems(v event.Violation, meant map[string]bool) config.Problems {
 	names := quotedNames(v.Message)
 	var all config.Problems
-	switch v.Keyword {
-	case "additionalProperties", "unevaluatedProperties":
+	switch {
+	case refusesMembers(v):
 		for _, name := range names {
 			all = append(all, p.section.Problem(v.Path+"/"+escape(name), config.Problem{
 				Code: config.CodeUnknownKey, What: "unknown key", Hint: config.Suggest(name, p.known(v.Schema)),
 			}))
 		}
-	case "required":
+	case v.Keyword == "required" && len(names) > 0:
 		for _, name := range names {
-			missing := p.section.Problem(v.Path, config.Problem{Code: config.CodeMissingKey, What: "is missing"})
+			if meant[v.Path+"/"+escape(name)] {
+				continue
+			}
+			missing := p.section.Problem(v.Path, config.Problem{Code: config.CodeMissingKey, What: "is missing", Hint: p.example(name+": ", v.Schema, "properties", name)})
 			missing.Path += "." + name
 			all = append(all, missing)
 		}
-	case "type":
+		return all
+	case v.Keyword == "type":
 		all = append(all, p.section.Problem(v.Path, config.Problem{Code: config.CodeWrongType, What: discreet(v.Message)}))
+	}
+	if hint := p.example("", v.Schema); hint != "" && (v.Keyword == "pattern" || v.Keyword == "anyOf") {
+		// What a pattern or several alternatives say is no remedy.
+		return config.Problems{p.section.Problem(v.Path, config.Problem{Code: config.CodeWrongValue, What: "has not the form that is wanted here", Hint: hint})}
 	}
 	if len(all) == 0 {
 		all = append(all, p.section.Problem(v.Path, config.Problem{Code: config.CodeWrongValue, What: discreet(v.Message)}))
@@ -135,6 +168,38 @@ func quotedNames(message string) []string {
 
 // known lists the members that a schema knows where its keyword refuses others.
 func (p given) known(place string) []string {
+	properties, _ := p.around(place)["properties"].(map[string]any)
+	return slices.Sorted(maps.Keys(properties))
+}
+
+// example says what to write, after a prefix, by the examples of the schema whose
+// keyword refuses, or of one below it; empty: it has none.
+func (p given) example(prefix, place string, below ...string) string {
+	in := p.around(place)
+	for _, token := range below {
+		in, _ = in[token].(map[string]any)
+	}
+	list, _ := in["examples"].([]any)
+	var texts []string
+	for _, e := range list {
+		text, ok := e.(string)
+		if _, err := strconv.ParseFloat(text, 64); !ok || err == nil { // YAML would read "67.0" as a number
+			b, err := json.Marshal(e)
+			if err != nil {
+				return ""
+			}
+			text = string(b)
+		}
+		texts = append(texts, text)
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return "write, for example, " + prefix + strings.Join(texts, " or ")
+}
+
+// around is the schema in which a keyword stands.
+func (p given) around(place string) map[string]any {
 	var doc any
 	if json.Unmarshal(p.schema, &doc) != nil {
 		return nil
@@ -144,15 +209,21 @@ func (p given) known(place string) []string {
 		if token == "" {
 			continue
 		}
-		object, ok := doc.(map[string]any)
-		if !ok {
+		switch in := doc.(type) {
+		case map[string]any:
+			doc = in[unescape(token)]
+		case []any:
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(in) {
+				return nil
+			}
+			doc = in[i]
+		default:
 			return nil
 		}
-		doc = object[unescape(token)]
 	}
 	object, _ := doc.(map[string]any)
-	properties, _ := object["properties"].(map[string]any)
-	return slices.Sorted(maps.Keys(properties))
+	return object
 }
 
 func escape(token string) string {

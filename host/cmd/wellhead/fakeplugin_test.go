@@ -88,7 +88,10 @@ const (
 	fakePluginSchema = `{"type": "object", "properties": {"workers": {"type": "integer", "minimum": 1}, "region": {"enum": ["eu", "us"]}}, "additionalProperties": false}`
 	fakeConfigSchema = `{"type": "object", "properties": {
 		"url": {"type": "string", "format": "uri"}, "password": {"type": "string"},
-		"tables": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "every": {"type": "integer"}}, "additionalProperties": false}}
+		"tables": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "every": {"type": "integer"}}, "additionalProperties": false}},
+		"version": {"type": "string", "pattern": "^[0-9]+[.][0-9]$", "examples": ["67.0"]},
+		"pause": {"anyOf": [{"const": 0}, {"type": "string"}], "examples": ["5m", "7d"]},
+		"login": {"required": ["user"], "properties": {"user": {"examples": [{"name": "ada"}]}}}
 	}, "additionalProperties": false}`
 )
 
