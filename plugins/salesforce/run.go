@@ -156,10 +156,7 @@ func (r *runner) org(ctx context.Context) (string, error) {
 		}
 		p := about(client.Problem(err, ""))
 		r.stream.Health(p)
-		if e, ok := errors.AsType[*client.QuotaError](err); ok {
-			pause = e.RetryAfter
-		}
-		if !r.sleep(ctx, pause, p) {
+		if !r.sleep(ctx, max(pause, client.RetryAfter(err)), p) {
 			return "", ctx.Err()
 		}
 	}

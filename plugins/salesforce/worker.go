@@ -122,6 +122,7 @@ func (w *worker) judge(err error, failed *int) time.Duration {
 	if p.Code != "quota" && p.Code != "needs_consent" && p.Code != "no_token" {
 		p.Path = w.path() + p.Path
 	}
+	wait = max(wait, client.RetryAfter(err))
 	w.endRun(p)
 	w.runner.note(w.name, &p)
 	w.tell(sdk.SyncFailed, time.Now().Add(wait))

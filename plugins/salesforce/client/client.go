@@ -51,6 +51,7 @@ type Client struct {
 	version string
 	tokens  tokenCache
 	quota   quota
+	hold    hold
 	clock   clock
 	base    http.RoundTripper
 	backoff time.Duration

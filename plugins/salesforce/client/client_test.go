@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -358,4 +359,47 @@ func FuzzCSVReadsAsTheStandardLibrary(f *testing.F) {
 			t.Errorf("%q: got %q, %v, want %q", page, got, err, want)
 		}
 	})
+}
+
+func TestSalesforceIsLeftAloneForAsLongAsItAsks(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"31536000": 15 * time.Minute, "60": time.Minute, "-1": 0, "soon": 0,
+		time.Now().Add(24 * time.Hour).UTC().Format(http.TimeFormat): 15 * time.Minute,
+	} {
+		var n atomic.Int32
+		c, _ := dial(t, 0, func(w http.ResponseWriter, r *http.Request) {
+			n.Add(1)
+			w.Header().Set("Retry-After", header)
+			status(503, "application/json", `[{"message":"down","errorCode":"SERVER_UNAVAILABLE"}]`)(w, r)
+		})
+		for range 3 {
+			_, err := c.Query(t.Context(), "SELECT Id FROM Contact", true)
+			if got := client.RetryAfter(err); !client.Is(err, client.Unavailable) || got > want || got < want-10*time.Second {
+				t.Errorf("%s: wait %s after %v, want %s", header, got, err, want)
+			}
+		}
+		if asked := n.Load(); want > 0 && asked != 1 || want == 0 && asked != 15 {
+			t.Errorf("%s: asked %d times", header, asked)
+		}
+	}
+}
+
+func TestAnEndlessAnswerIsHeldOnce(t *testing.T) {
+	block := make([]byte, 1<<20)
+	c, _ := dial(t, 0, func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := c.Query(t.Context(), "SELECT Id FROM Contact", true)
+	runtime.ReadMemStats(&after)
+	if made := (after.TotalAlloc - before.TotalAlloc) >> 20; err == nil || made > 160 {
+		t.Errorf("%d MiB were made of an answer, %v", made, err)
+	} else {
+		t.Logf("%d MiB", made)
+	}
 }

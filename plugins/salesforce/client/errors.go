@@ -49,6 +49,8 @@ type Error struct {
 	Status  int
 	Code    string // Salesforce's own, such as INVALID_FIELD; empty where there was none
 	Message string // Salesforce's own, shortened
+	// RetryAfter is how long Salesforce asks for silence; 0: it does not.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {

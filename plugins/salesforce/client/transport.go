@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,13 @@ const (
 	// quotaPause is how long the client is silent when the org's quota is used
 	// up to its mark; then one request may look again.
 	quotaPause = 15 * time.Minute
+	// longestRetryAfter bounds for how long Salesforce can have the client be
+	// silent; then one request looks again.
+	longestRetryAfter = 15 * time.Minute
+	answerPiece       = 1 << 20
+	// shortRetryAfter is what a request waits for by itself; longer is its
+	// caller's.
+	shortRetryAfter = 5 * time.Second
 )
 
 func newTransport() *http.Transport {
@@ -90,7 +98,11 @@ func (c *Client) retry(next trip) trip {
 			if err == nil || try == maxTries || r.Context().Err() != nil || !temporary(err) {
 				return resp, err
 			}
-			t := time.NewTimer(pause/2 + rand.N(pause))
+			after := RetryAfter(err)
+			if after > shortRetryAfter {
+				return nil, err
+			}
+			t := time.NewTimer(max(after, pause/2+rand.N(pause)))
 			select {
 			case <-t.C:
 			case <-r.Context().Done():
@@ -119,13 +131,18 @@ func temporary(err error) bool {
 }
 
 // withinQuota refuses requests while the org's daily requests are used up to
-// the mark.
+// the mark, or while Salesforce has asked for silence.
 func (c *Client) withinQuota(next trip) trip {
 	return func(r *http.Request) (*http.Response, error) {
+		if err := c.hold.ask(time.Now()); err != nil {
+			return nil, err
+		}
 		if err := c.quota.ask(time.Now()); err != nil {
 			return nil, err
 		}
-		return next(r)
+		resp, err := next(r)
+		c.hold.note(err, time.Now())
+		return resp, err
 	}
 }
 
@@ -183,7 +200,7 @@ func (c *Client) judge(accept func(*http.Response) error) trip {
 		if resp.StatusCode < 200 || resp.StatusCode > 299 || html {
 			defer resp.Body.Close()
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what is missing only shortens the message
-			return nil, parseError(resp.StatusCode, html, body)
+			return nil, after(parseError(resp.StatusCode, html, body), resp.Header.Get("Retry-After"))
 		}
 		if err := accept(resp); err != nil {
 			resp.Body.Close()
@@ -199,18 +216,32 @@ var errTooLarge = errors.New("answer is larger than 64 MiB")
 // again.
 func buffered(resp *http.Response) error {
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	b, err := readAll(resp.Body)
 	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
-	}
-	if len(b) > maxAnswer {
-		return errTooLarge
+		return err
 	}
 	if t := bytes.TrimLeft(b, " \r\n\t"); len(t) > 0 && t[0] == '<' {
 		return parseError(resp.StatusCode, true, t[:min(len(t), 64<<10)])
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(b))
 	return nil
+}
+
+// readAll reads an answer in pieces: a slice that grows is there twice, and as
+// garbage more often, before an endless answer is known to be one.
+func readAll(body io.Reader) ([]byte, error) {
+	var pieces [][]byte
+	for size := 0; size <= maxAnswer; {
+		piece, err := io.ReadAll(io.LimitReader(body, answerPiece))
+		if err != nil {
+			return nil, fmt.Errorf("read answer: %w", err)
+		}
+		pieces, size = append(pieces, piece), size+len(piece)
+		if len(piece) < answerPiece && size <= maxAnswer {
+			return slices.Concat(pieces...), nil
+		}
+	}
+	return nil, errTooLarge
 }
 
 // stream sends a request whose answer is read as it comes. The answer ends with
