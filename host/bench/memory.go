@@ -65,12 +65,12 @@ func memory(ctx context.Context, o *options) error {
 }
 
 // gateBenchmark is the gate's of an event that it takes.
-const gateBenchmark = "BenchmarkJudgeReferenceWithPlan"
+const gateBenchmark = "BenchmarkAcceptWithPlan"
 
 // stages runs the rooms' own benchmarks, one core each.
 func stages(ctx context.Context, o *options) error {
 	o.out.title("Stages, one by one (go test -bench)")
-	bench := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Reference|Append|AddMiss|Deliver|Body", "-benchmem", "-benchtime", "1s",
+	bench := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Accept|Reference|Append|AddMiss|Deliver|Body", "-benchmem", "-benchtime", "1s",
 		"./host/internal/gate", "./host/internal/journal", "./host/internal/journal/dedup", "./host/internal/deliver", "./plugins/javascript/...")
 	out, err := bench.CombinedOutput()
 	o.out.text("```")
