@@ -12,6 +12,7 @@ import (
 
 	"github.com/wellhead-io/wellhead/plugins/salesforce/client"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/object"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/pubsub"
 	"github.com/wellhead-io/wellhead/sdk"
 )
 
@@ -35,12 +36,44 @@ func (source) Check(ctx context.Context, s *sdk.Settings) []sdk.Problem {
 	if err != nil {
 		return []sdk.Problem{unreadable(err)}
 	}
+	problems := checkEvents(ctx, c)
 	if s.Token.AccessToken == "" {
-		return check(ctx, nil, c)
+		return append(check(ctx, nil, c), problems...)
 	}
 	cl := client.New(client.Options{Tokens: granted{s.Token}, APIVersion: c.APIVersion})
 	defer cl.Close()
-	return check(ctx, cl, c)
+	return append(check(ctx, cl, c), problems...)
+}
+
+// reachTime bounds the look whether the Pub/Sub API answers.
+const reachTime = 5 * time.Second
+
+// checkEvents looks whether changes can be heard, where that is wanted.
+func checkEvents(ctx context.Context, c config) []sdk.Problem {
+	if !c.PubSub.Enabled {
+		return nil
+	}
+	conn, err := pubsub.Dial(pubsub.Options{Endpoint: c.PubSub.Endpoint, Plaintext: c.PubSub.Plaintext, CAFile: c.PubSub.CAFile})
+	if err != nil {
+		return []sdk.Problem{badEvents(err, c)}
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	if err := conn.Reach(ctx); err != nil {
+		return []sdk.Problem{{Code: "pubsub", Path: "/pubsub", Message: fmt.Sprintf("the Pub/Sub API cannot be reached at %s: %v", c.PubSub.Endpoint, err),
+			Fix: "look at pubsub.endpoint and whether the network lets HTTP/2 through to it, or leave pubsub out: changes arrive at the interval then"}}
+	}
+	return nil
+}
+
+// badEvents is the problem of settings with which there is no connection.
+func badEvents(err error, c config) sdk.Problem {
+	p := sdk.Problem{Code: "pubsub", Path: "/pubsub/endpoint", Message: err.Error(), Fix: "write a host and port, such as api.pubsub.salesforce.com:7443"}
+	if c.PubSub.CAFile != "" {
+		p.Path, p.Fix = "/pubsub/ca_file", "write the path of a PEM file with the certificates to trust, or leave it out for the system's"
+	}
+	return p
 }
 
 // unreadable is the problem of a config that the schema lets pass.

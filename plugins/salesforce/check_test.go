@@ -155,3 +155,24 @@ func TestDiscoveryAsksOnlyForWhatTheConfigNames(t *testing.T) {
 		}
 	}
 }
+
+func TestWhetherChangesCanBeHeardIsChecked(t *testing.T) {
+	f := newStream(t, org.Options{})
+	here := serve(t, f.org)
+	for name, w := range map[string]struct {
+		enabled                  bool
+		endpoint, ca, path, says string
+	}{
+		"it answers":     {true, here, "", "", ""},
+		"nobody there":   {true, "127.0.0.1:1", "", "/pubsub", "cannot be reached at 127.0.0.1:1"},
+		"no certificate": {true, here, "nope.pem", "/pubsub/ca_file", "nope.pem"},
+		"not wanted":     {false, "127.0.0.1:1", "", "", ""},
+	} {
+		c := settings(time.Hour, templates)
+		c.PubSub.Enabled, c.PubSub.Endpoint, c.PubSub.CAFile, c.PubSub.Plaintext = w.enabled, w.endpoint, w.ca, w.ca == ""
+		got := checkEvents(t.Context(), c)
+		if w.says == "" && len(got) > 0 || w.says != "" && (len(got) != 1 || got[0].Path != w.path || !strings.Contains(got[0].Message, w.says) || got[0].Fix == "") {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}

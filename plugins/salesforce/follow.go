@@ -26,7 +26,8 @@ func (r *runner) follow(ctx context.Context, org string) {
 	p := r.config.PubSub
 	conn, err := pubsub.Dial(pubsub.Options{Endpoint: p.Endpoint, Plaintext: p.Plaintext, CAFile: p.CAFile, Org: org, Token: r.client.Token, Reject: r.client.Reject})
 	if err != nil {
-		r.note("pubsub", &sdk.Problem{Code: "pubsub", Path: "/pubsub", Message: err.Error(), Fix: "mend endpoint or ca_file"})
+		bad := badEvents(err, r.config)
+		r.note("pubsub", &bad)
 		return
 	}
 	defer conn.Close()

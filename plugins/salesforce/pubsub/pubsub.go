@@ -101,6 +101,17 @@ func Dial(o Options) (*Conn, error) {
 	return c, nil
 }
 
+// Reach looks whether the API answers at the endpoint. It sends no token: that it
+// is refused will do. Bound it by ctx.
+func (c *Conn) Reach(ctx context.Context) error {
+	_, err := c.api.GetTopic(ctx, &eventbus.TopicRequest{TopicName: Topic("Account")})
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return errors.New(status.Convert(err).Message())
+	}
+	return nil
+}
+
 // Close ends the connection.
 func (c *Conn) Close() { _ = c.grpc.Close() }
 
