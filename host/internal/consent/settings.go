@@ -94,7 +94,8 @@ func (s *Settings) Validate() error {
 		useless("auth.client_secret", !a.ClientSecret.IsZero())
 		if a.PrivateKeyFile != "" {
 			if _, err := a.privateKey(); err != nil {
-				add("auth.private_key_file", config.CodeWrongValue, err.Error(), "")
+				add("auth.private_key_file", config.CodeWrongValue, err.Error(),
+					"give the file of an RSA key in PEM: openssl req -x509 -newkey rsa:2048 -nodes -days 730 -keyout key.pem -out cert.pem makes one, and the certificate for the app")
 			}
 		}
 	case ClientCredentials:
