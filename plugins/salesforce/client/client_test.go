@@ -397,7 +397,7 @@ func TestAnEndlessAnswerIsHeldOnce(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	_, err := c.Query(t.Context(), "SELECT Id FROM Contact", true)
 	runtime.ReadMemStats(&after)
-	if made := (after.TotalAlloc - before.TotalAlloc) >> 20; err == nil || made > 160 {
+	if made := (after.TotalAlloc - before.TotalAlloc) >> 20; err == nil || made > 100 {
 		t.Errorf("%d MiB were made of an answer, %v", made, err)
 	} else {
 		t.Logf("%d MiB", made)

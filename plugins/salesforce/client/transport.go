@@ -35,7 +35,8 @@ const (
 	// longestRetryAfter bounds for how long Salesforce can have the client be
 	// silent; then one request looks again.
 	longestRetryAfter = 15 * time.Minute
-	answerPiece       = 1 << 20
+	// An answer is read into pieces that grow from the first to the largest.
+	firstPiece, answerPiece = 4 << 10, 1 << 20
 	// shortRetryAfter is what a request waits for by itself; longer is its
 	// caller's.
 	shortRetryAfter = 5 * time.Second
@@ -231,17 +232,24 @@ func buffered(resp *http.Response) error {
 // garbage more often, before an endless answer is known to be one.
 func readAll(body io.Reader) ([]byte, error) {
 	var pieces [][]byte
-	for size := 0; size <= maxAnswer; {
-		piece, err := io.ReadAll(io.LimitReader(body, answerPiece))
-		if err != nil {
-			return nil, fmt.Errorf("read answer: %w", err)
+	size := 0
+	for room := firstPiece; ; room = min(2*room, answerPiece) {
+		piece, n := make([]byte, room), 0
+		for n < len(piece) {
+			k, err := body.Read(piece[n:])
+			n += k
+			if size+n > maxAnswer {
+				return nil, errTooLarge
+			}
+			if errors.Is(err, io.EOF) {
+				return slices.Concat(append(pieces, piece[:n])...), nil
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read answer: %w", err)
+			}
 		}
-		pieces, size = append(pieces, piece), size+len(piece)
-		if len(piece) < answerPiece && size <= maxAnswer {
-			return slices.Concat(pieces...), nil
-		}
+		pieces, size = append(pieces, piece), size+n
 	}
-	return nil, errTooLarge
 }
 
 // stream sends a request whose answer is read as it comes. The answer ends with
