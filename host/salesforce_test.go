@@ -369,7 +369,8 @@ func TestNothingOfAnOrgIsLostUnderKills(t *testing.T) {
 	var changes atomic.Int64
 	done := make(chan struct{})
 	var moving errgroup.Group
-	moving.Go(func() error { s.move(rand.New(rand.NewPCG(r.Uint64(), 0)), contacts, &changes, done); return nil })
+	mover := rand.New(rand.NewPCG(r.Uint64(), 0))
+	moving.Go(func() error { s.move(mover, contacts, &changes, done); return nil })
 	for range kills - kills/2 {
 		wait(t, time.Duration(200+r.IntN(1300))*time.Millisecond)
 		victim := some()
