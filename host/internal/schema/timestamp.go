@@ -36,7 +36,7 @@ func ParseTimestamp[T ~string | ~[]byte](s T) (time.Time, bool) {
 	if !ok {
 		return time.Time{}, false
 	}
-	if day > daysIn(month, year) {
+	if day > DaysIn(month, year) {
 		return time.Time{}, false
 	}
 	at := int64(daysSince1970(year, month, day))*24*60*60 + int64(hour*60*60+minute*60+second) - int64(offset/time.Second)
@@ -59,7 +59,8 @@ const (
 	lastSecond  = 253402300799
 )
 
-func daysIn(month, year int) int {
+// DaysIn is how many days a month has, from 1, of the Gregorian calendar.
+func DaysIn(month, year int) int {
 	switch month {
 	case 4, 6, 9, 11:
 		return 30

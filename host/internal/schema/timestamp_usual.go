@@ -27,7 +27,7 @@ func readUsual[T ~string | ~[]byte](s T) (u usual, ok bool) {
 		pair(date, 0)*100 + pair(date, 2), pair(date, 5), pair(clock, 0),
 		pair(clock, 3), pair(clock, 6), pair(rest, 1), pair(rest, 4)*10 + int(rest>>48&0xff),
 	}
-	ok = 1 <= u.month && u.month <= 12 && 1 <= u.day && u.day <= daysIn(u.month, u.year) &&
+	ok = 1 <= u.month && u.month <= 12 && 1 <= u.day && u.day <= DaysIn(u.month, u.year) &&
 		u.hour <= 23 && u.minute <= 59 && u.second <= 59
 	return u, ok
 }

@@ -55,20 +55,7 @@ func isDate(s []byte) bool {
 		return false
 	}
 	month, day := number2(s[5:]), number2(s[8:])
-	return within(s[8:], 31) && month > 0 && 0 < day && day <= daysOf(month, number2(s)*100+number2(s[2:]))
-}
-
-func daysOf(month, year int) int {
-	switch month {
-	case 4, 6, 9, 11:
-		return 30
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	}
-	return 31
+	return within(s[8:], 31) && month > 0 && 0 < day && day <= schema.DaysIn(month, number2(s)*100+number2(s[2:]))
 }
 
 // within tells whether s begins with two digits that are at most limit.
