@@ -82,6 +82,8 @@ var law = map[string]room{
 	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}},
 	"plugins/salesforce/sync":               {imports: []string{"sdk", "plugins/salesforce/client", "plugins/salesforce/object"}, tests: []string{"plugins/salesforce/simulator/org"}},
 
+	"plugins/sql/row": {imports: []string{"sdk"}},
+
 	"plugins/journeys":           {imports: []string{"sdk", "plugins/journeys/"}},
 	"plugins/journeys/forwarder": {imports: []string{"sdk", "sdk/ingest", "plugins/journeys/"}},
 	"plugins/journeys/translate": {imports: []string{"sdk", "plugins/journeys/"}},
