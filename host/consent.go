@@ -350,44 +350,59 @@ func (a *ask) tokens(ctx context.Context, d *wire.Description) (map[event.Source
 	return got, config.Join(errs...)
 }
 
-// oneToken gets an access token. Where a person's grant is needed the running
-// host is asked, if there is one: a refresh token is good for one of two. Other
-// flows ask Salesforce, and so prove the config.
-func (a *ask) oneToken(ctx context.Context, source event.SourceID, s consent.Settings) (console.AccessToken, error) {
+// oneToken gets an access token.
+func (a *ask) oneToken(ctx context.Context, source event.SourceID, s consent.Settings) (t console.AccessToken, err error) {
+	err = a.consents(ctx, source, s, func(from consentsOf) error {
+		t, err = from.AccessToken(ctx, source)
+		return err
+	})
+	return t, err
+}
+
+// consentsOf tells of consents: a running host, or this process.
+type consentsOf interface {
+	Consent(ctx context.Context, source event.SourceID) (console.Consent, error)
+	AccessToken(ctx context.Context, source event.SourceID) (console.AccessToken, error)
+}
+
+// consents lets use ask about a source's consent. Where a person's grant is needed
+// the running host is asked, if there is one: a refresh token is good for one of
+// two. Other flows ask Salesforce, and so prove the config.
+func (a *ask) consents(ctx context.Context, source event.SourceID, s consent.Settings, use func(consentsOf) error) error {
 	dir := string(a.conf.DataDir)
 	if s.Auth.Flow == consent.Web {
 		client, err := console.Dial(ctx, dir)
 		if err == nil {
 			defer client.Close()
-			return client.AccessToken(ctx, source)
+			return use(client)
 		}
 		var none *console.NoHostError
 		if !errors.As(err, &none) {
-			return console.AccessToken{}, err
+			return err
 		}
 		if _, err := os.Stat(dir); err == nil {
-			return a.tokenOf(ctx, source, s, dir)
+			return a.ownConsents(source, s, dir, use)
 		}
 	}
 	empty, err := os.MkdirTemp("", "wellhead-check-")
 	if err != nil {
-		return console.AccessToken{}, err
+		return err
 	}
 	defer os.RemoveAll(empty)
-	return a.tokenOf(ctx, source, s, empty)
+	return a.ownConsents(source, s, empty, use)
 }
 
-func (a *ask) tokenOf(ctx context.Context, source event.SourceID, s consent.Settings, dir string) (t console.AccessToken, err error) {
+func (a *ask) ownConsents(source event.SourceID, s consent.Settings, dir string, use func(consentsOf) error) (err error) {
 	lock, err := journal.Lock(dir)
 	if err != nil {
-		return t, err
+		return err
 	}
 	c := &Consents{consents{openKeeper(dir, a.log)}, lock}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := c.keeper.Configure(source, s); err != nil {
-		return t, err
+		return err
 	}
-	return c.AccessToken(ctx, source)
+	return use(c)
 }
 
 // consentProblem is a config.Problem of why there is no access token.

@@ -18,7 +18,7 @@ import (
 )
 
 // ownFolders are the host's in data_dir, where nobody else may write.
-var ownFolders = []string{"consent", "destinations", "journal", "plugins", "quarantine", "state", "tokens"}
+var ownFolders = []string{"consent", "destinations", "discovered", "journal", "plugins", "quarantine", "state", "tokens"}
 
 // ownFiles are the host's directly in data_dir.
 var ownFiles = []string{"admin.sock", "format", "lock"}

@@ -13,6 +13,7 @@ import (
 type discoverCommand struct {
 	sourceFlag
 	jsonFlag
+	Fresh  bool   `help:"ask again what was asked in the last ten minutes"`
 	Stream string `arg:"" optional:"" help:"one of what it could read, such as an object of Salesforce: its JSON Schema is printed"`
 }
 
@@ -35,13 +36,16 @@ func (c *discoverCommand) Run(ctx context.Context, s *shell) error {
 	if err := config.Join(about...); err != nil {
 		return err
 	}
-	found, err := host.Discover(ctx, conf, c.Source, c.Stream)
+	found, err := host.Discover(ctx, conf, c.Source, c.Stream, c.Fresh)
 	if err != nil {
 		return err
 	}
-	list := make([]stream, 0, len(found))
-	rows := make([][]string, 0, len(found))
-	for _, f := range found {
+	if !found.Asked.IsZero() {
+		fmt.Fprintf(s.errs, "as of %s; --fresh asks again\n", ago(found.Asked))
+	}
+	list := make([]stream, 0, len(found.Streams))
+	rows := make([][]string, 0, len(found.Streams))
+	for _, f := range found.Streams {
 		list = append(list, stream{f.Name, f.Title, f.Schema})
 		rows = append(rows, []string{f.Name, f.Title})
 	}
