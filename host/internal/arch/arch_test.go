@@ -82,7 +82,8 @@ var law = map[string]room{
 	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}},
 	"plugins/salesforce/sync":               {imports: []string{"sdk", "plugins/salesforce/client", "plugins/salesforce/object"}, tests: []string{"plugins/salesforce/simulator/org"}},
 
-	"plugins/sql/row": {imports: []string{"sdk"}},
+	"plugins/sql/row":     {imports: []string{"sdk"}},
+	"plugins/sql/servers": {},
 
 	"plugins/journeys":           {imports: []string{"sdk", "plugins/journeys/"}},
 	"plugins/journeys/forwarder": {imports: []string{"sdk", "sdk/ingest", "plugins/journeys/"}},
