@@ -113,7 +113,7 @@ func once(ctx context.Context, s stream, read func() (config, error), saved chec
 		return saved, err
 	}
 	r := &runner{stream: s, config: c, problems: map[string]sdk.Problem{}, states: map[string]sdk.Sync{}, workers: map[string]*worker{}, saved: saved}
-	r.client = client.New(client.Options{Tokens: s, APIVersion: c.APIVersion, StopAt: float64(c.Quota.StopAt)})
+	r.client = client.New(client.Options{Tokens: s, APIVersion: c.APIVersion, StopAt: float64(c.Quota.StopAt), Retrying: r.retrying})
 	defer r.client.Close()
 	org, err := r.org(ctx)
 	if err != nil {
@@ -302,6 +302,17 @@ func fits(events []sdk.Event, l sdk.Limits) int {
 		}
 	}
 	return len(events)
+}
+
+// retrying notes why a request is sent again, which may take minutes; nil: none is.
+func (r *runner) retrying(err error) {
+	if err == nil {
+		r.note("request", nil)
+		return
+	}
+	p := about(client.Problem(err, ""))
+	p.Message = "trying again: " + p.Message
+	r.note("request", &p)
 }
 
 // note says what is wrong with a part of the source; nil: it is well.

@@ -195,6 +195,24 @@ func TestASyncThatFailsLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
+// A request that is tried again is told at its first failure, while the sync runs
+// on, and no more when it has come through.
+func TestARequestThatIsTriedAgainIsTold(t *testing.T) {
+	f := newStream(t, org.Options{})
+	insert(t, f.org, "A")
+	if err := f.org.Fail(org.Fault{Name: "html_503", Path: "describe", Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	f.start(t, settings(time.Hour, map[string]syncConfig{"contacts": {Object: "Contact", Call: object.Identify}}))
+	f.await(t, "what is tried again", func() bool {
+		return len(f.problems) == 1 && f.problems[0].Code == "unavailable" && f.syncs["contacts"].State == sdk.SyncRunning &&
+			strings.HasPrefix(f.problems[0].Message, "trying again: salesforce: unavailable: status 503")
+	})
+	f.await(t, "the sync's end without a problem", func() bool {
+		return len(f.problems) == 0 && f.syncs["contacts"].State == sdk.SyncIdle && len(f.events) == 1
+	})
+}
+
 func TestTheSourceWaitsWhenTheQuotaIsUsed(t *testing.T) {
 	f := newStream(t, org.Options{})
 	insert(t, f.org, "A")

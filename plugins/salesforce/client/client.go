@@ -44,6 +44,10 @@ type Options struct {
 	StopAt     float64 // share of the org's daily requests from which ErrQuota is returned; 0: never
 	Transport  http.RoundTripper
 	Backoff    time.Duration // before the second try, doubling; 0: 500 ms
+	// Retrying is told why a request is about to be sent again, at each failed
+	// try, and nil when there is none of which this is true any more. One call
+	// follows another. nil: nobody is told.
+	Retrying func(error)
 }
 
 // Client is safe for concurrent use.
@@ -55,6 +59,7 @@ type Client struct {
 	clock   clock
 	base    http.RoundTripper
 	backoff time.Duration
+	again   again
 }
 
 // New returns a client. It sends nothing yet.
@@ -68,8 +73,11 @@ func New(o Options) *Client {
 	if o.Backoff <= 0 {
 		o.Backoff = 500 * time.Millisecond
 	}
+	if o.Retrying == nil {
+		o.Retrying = func(error) {}
+	}
 	return &Client{
-		version: o.APIVersion, base: o.Transport, backoff: o.Backoff,
+		version: o.APIVersion, base: o.Transport, backoff: o.Backoff, again: again{tell: o.Retrying},
 		tokens: tokenCache{source: o.Tokens}, quota: quota{stopAt: o.StopAt},
 	}
 }

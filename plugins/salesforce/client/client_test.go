@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -401,5 +402,74 @@ func TestAnEndlessAnswerIsHeldOnce(t *testing.T) {
 		t.Errorf("%d MiB were made of an answer, %v", made, err)
 	} else {
 		t.Logf("%d MiB", made)
+	}
+}
+
+// What is tried again is told at each failed try, and its end when the last of
+// the requests has one: an answer, an error that stays, or the caller's own end.
+func TestWhatIsTriedAgainIsTold(t *testing.T) {
+	told := make(chan error, 16)
+	said := func() (s []string) {
+		for len(told) > 0 {
+			s = append(s, fmt.Sprint(<-told))
+		}
+		return s
+	}
+	ask := func(backoff time.Duration, h http.HandlerFunc) *client.Client {
+		srv := httptest.NewServer(h)
+		t.Cleanup(srv.Close)
+		c := client.New(client.Options{Tokens: &tokens{url: srv.URL}, Backoff: backoff, Retrying: func(err error) { told <- err }})
+		t.Cleanup(c.Close)
+		return c
+	}
+	refuse := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "busy", http.StatusServiceUnavailable) }
+	rows := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, noRows) }
+	const busy = "salesforce: unavailable: busy"
+	for name, w := range map[string]struct {
+		org  []http.HandlerFunc
+		want []string
+		ok   bool
+	}{
+		"none":              {[]http.HandlerFunc{rows}, nil, true},
+		"until it succeeds": {[]http.HandlerFunc{refuse, refuse, rows}, []string{busy, busy, "<nil>"}, true},
+		"until it fails":    {[]http.HandlerFunc{refuse}, []string{busy, busy, busy, busy, "<nil>"}, false},
+	} {
+		var n atomic.Int32
+		_, err := ask(time.Millisecond, answers(&n, w.org...)).Query(t.Context(), "SELECT Id FROM A", false)
+		if got := said(); !slices.Equal(got, w.want) || (err == nil) != w.ok {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+
+	// One that is tried again outlasts another, and ends with its caller.
+	var n atomic.Int32
+	c := ask(time.Hour, answers(&n, refuse, refuse, rows))
+	var ended [2]chan error
+	var end [2]context.CancelFunc
+	for i := range ended {
+		ctx, cancel := context.WithCancel(t.Context())
+		end[i], ended[i] = cancel, make(chan error, 1)
+		go func() {
+			_, err := c.Query(ctx, "SELECT Id FROM A", false)
+			ended[i] <- err
+		}()
+		if err := <-told; err == nil {
+			t.Error("a request that failed is not told")
+		}
+	}
+	for i, want := range [][]string{nil, {"<nil>"}} {
+		if _, err := c.Query(t.Context(), "SELECT Id FROM B", false); err != nil {
+			t.Error(err)
+		}
+		if got := said(); got != nil {
+			t.Errorf("%q while a request is tried again", got)
+		}
+		end[i]()
+		if err := <-ended[i]; err == nil {
+			t.Error("a request whose caller ended it succeeded")
+		}
+		if got := said(); !slices.Equal(got, want) {
+			t.Errorf("%q after the end of request %d, want %q", got, i, want)
+		}
 	}
 }

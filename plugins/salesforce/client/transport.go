@@ -103,6 +103,10 @@ func (c *Client) retry(next trip) trip {
 			if after > shortRetryAfter {
 				return nil, err
 			}
+			c.again.failed(err, try == 1)
+			if try == 1 {
+				defer c.again.end()
+			}
 			t := time.NewTimer(max(after, pause/2+rand.N(pause)))
 			select {
 			case <-t.C:
@@ -112,6 +116,30 @@ func (c *Client) retry(next trip) trip {
 			}
 			pause *= 2
 		}
+	}
+}
+
+// again counts the requests that are sent again, and tells.
+type again struct {
+	tell func(error)
+	mu   sync.Mutex // held while it tells
+	n    int
+}
+
+func (a *again) failed(err error, first bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if first {
+		a.n++
+	}
+	a.tell(err)
+}
+
+func (a *again) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.n--; a.n == 0 {
+		a.tell(nil)
 	}
 }
 
