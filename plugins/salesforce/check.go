@@ -8,11 +8,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	stdsync "sync"
 	"time"
 
 	"github.com/wellhead-io/wellhead/plugins/salesforce/client"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/object"
 	"github.com/wellhead-io/wellhead/plugins/salesforce/pubsub"
+	"github.com/wellhead-io/wellhead/plugins/salesforce/sync"
 	"github.com/wellhead-io/wellhead/sdk"
 )
 
@@ -84,12 +86,16 @@ func unreadable(err error) sdk.Problem {
 // check looks at the config alone where cl is nil.
 func check(ctx context.Context, cl *client.Client, c config) []sdk.Problem {
 	problems := c.problems()
+	describes := map[string]func() ([]byte, error){} // each object is asked for once
 	for _, name := range c.names() {
 		at := "/syncs/" + pointer(name)
 		spec, found := c.spec("", name)
 		if len(found) == 0 && cl != nil {
+			if describes[spec.Object] == nil {
+				describes[spec.Object] = stdsync.OnceValues(func() ([]byte, error) { return cl.Describe(ctx, spec.Object, time.Time{}) })
+			}
 			var err error
-			if found, err = checkSync(ctx, cl, spec.Object, spec.Mapping, spec.Where); err != nil {
+			if found, err = checkSync(ctx, cl, spec, describes[spec.Object]); err != nil {
 				p := client.Problem(err, "")
 				if e, ok := errors.AsType[*client.Error](err); !ok || e.Kind == client.SessionRefused || e.Kind == client.WrongHost || e.Kind == client.APIDisabled || e.Kind == client.VersionRetired {
 					return append(problems, about(p)) // the same for every sync
@@ -116,10 +122,12 @@ func about(p sdk.Problem) sdk.Problem {
 	return p
 }
 
-func checkSync(ctx context.Context, c *client.Client, name string, m object.Mapping, where string) ([]sdk.Problem, error) {
-	b, err := c.Describe(ctx, name, time.Time{})
+func checkSync(ctx context.Context, c *client.Client, s sync.Spec, describe func() ([]byte, error)) ([]sdk.Problem, error) {
+	b, err := describe()
 	if client.Is(err, client.NotFound) {
-		return []sdk.Problem{unknownObject(ctx, c, name)}, nil
+		p := unknownObject(ctx, c, s.Object)
+		p.Path = "/object"
+		return []sdk.Problem{p}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -128,15 +136,15 @@ func checkSync(ctx context.Context, c *client.Client, name string, m object.Mapp
 	if err != nil {
 		return nil, err
 	}
-	if _, problems := object.NewMapper(o, m); len(problems) > 0 {
+	if _, problems := object.NewMapper(o, s.Mapping); len(problems) > 0 {
 		return problems, nil
 	}
 	soql := "SELECT Id FROM " + o.Name
-	if where != "" {
-		soql += " WHERE (" + where + ")"
+	if s.Where != "" {
+		soql += " WHERE (" + s.Where + ")"
 	}
 	if _, err := c.Query(ctx, soql+" LIMIT 1", false); err != nil {
-		return []sdk.Problem{ofCondition(client.Problem(err, ""), where)}, nil
+		return []sdk.Problem{ofCondition(client.Problem(err, ""), s.Where)}, nil
 	}
 	return nil, nil
 }
@@ -151,7 +159,7 @@ func ofCondition(p sdk.Problem, where string) sdk.Problem {
 }
 
 func unknownObject(ctx context.Context, c *client.Client, name string) sdk.Problem {
-	p := client.Problem(&client.Error{Kind: client.UnknownObject}, "/object")
+	p := client.Problem(&client.Error{Kind: client.UnknownObject}, "")
 	p.Message = fmt.Sprintf("there is no object %q that the connected user may read", name)
 	if b, err := c.Objects(ctx); err == nil {
 		if objects, err := object.ParseGlobal(b); err == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -153,6 +154,29 @@ func TestDiscoveryAsksOnlyForWhatTheConfigNames(t *testing.T) {
 		if (schema.Properties["Id"] != nil) != whole || s.Name == "Contact" && schema.Properties["New__c"] == nil {
 			t.Errorf("%s: %s", s.Name, s.Schema)
 		}
+	}
+}
+
+func TestCheckAsksForEachObjectOnce(t *testing.T) {
+	f := newStream(t, org.Options{})
+	token, _ := f.Token(t.Context())
+	before := f.org.Stats()
+	if problems := check(t.Context(), ask(t, token), settings(time.Hour, templates)); len(problems) > 0 {
+		t.Errorf("%+v", problems)
+	}
+	after := f.org.Stats()
+	if describes, queries := after.Describes-before.Describes, after.Queries-before.Queries; describes != 3 || queries != 4 {
+		t.Errorf("%d describes and %d queries for 4 syncs of Account, Contact and Lead", describes, queries)
+	}
+}
+
+// What is asked for by name has no place in the config.
+func TestAnUnknownObjectThatIsAskedForIsNotInTheConfig(t *testing.T) {
+	f := newStream(t, org.Options{})
+	token, _ := f.Token(t.Context())
+	_, err := discoverOne(t.Context(), ask(t, token), "Contct")
+	if p, ok := errors.AsType[sdk.Problem](err); !ok || p.Path != "" || p.Code != "unknown_object" || !strings.Contains(p.Fix, "did you mean Contact?") {
+		t.Errorf("%+v", err)
 	}
 }
 

@@ -186,7 +186,7 @@ func kindOf(e *Error, html bool) Kind {
 var fixes = map[Kind]string{
 	SessionRefused:   "run wellhead connect SOURCE; if that does not help, look at Setup > Session Settings (IP ranges) and Setup > OAuth Usage (whether the app is blocked)",
 	DailyLimit:       "nothing is lost, the source goes on when requests are free again; see Setup > Company Information > API Requests, Last 24 Hours, and raise interval or lower quota.stop_at",
-	ConcurrentLimit:  "too many requests of 20 seconds and more run in the org at once; the source tries again by itself",
+	ConcurrentLimit:  "too many requests of 20 seconds and more run in the org at once; a source that runs tries again by itself",
 	BulkLimit:        "the org's Bulk API limit of 24 hours is used up; the source goes on when it is free again, see Setup > Company Information and GET /limits DailyBulkV2QueryJobs",
 	BulkUnsupported:  "nothing to do: the object is read by REST",
 	BulkFailed:       "see Setup > Bulk Data Load Jobs for the job's message; narrow the sync by where or fields",
@@ -205,7 +205,7 @@ var fixes = map[Kind]string{
 	TooManyDeletions: "nothing to do: the deletions are found by comparing ids",
 	NotFound:         "look whether the object exists and whether the connected user may read it",
 	WrongHost:        "set login_url to the org's My Domain (Setup > My Domain > Current My Domain URL) and run wellhead connect SOURCE",
-	Unavailable:      "nothing is lost, the source tries again; see status.salesforce.com for the org's instance",
+	Unavailable:      "nothing is lost, and a source that runs tries again; see status.salesforce.com for the org's instance",
 	Refused:          "see the message",
 }
 
