@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/wellhead-io/wellhead/host/internal/event"
 )
@@ -134,7 +135,7 @@ var catalogue = []refusal{
 	{"inactive_user", "", userInactive},
 	{"inactive_org", "", Error{Code: CodeOrgInactive,
 		Message: "the org is locked, closed or suspended",
-		Hint:    "ask the org's owner, or Salesforce; it is tried again by itself"}},
+		Hint:    "ask the org's owner, or Salesforce"}},
 	{"rate_limit_exceeded", "", loginRate},
 	{"", "login rate exceeded", loginRate},
 
@@ -197,7 +198,7 @@ var (
 		Hint:    "select the user's profile or permission set in Setup > External Client App Manager > the app > Policies > App Policies, or set " + appPolicies + " > Permitted Users to \"All users can self-authorize\""}
 	restricted = Error{Code: CodeRestricted,
 		Message: "this user may not log in from this address, or at this hour",
-		Hint:    "look at Setup > Profiles > the user's profile > Login IP Ranges and Login Hours, and at " + appPolicies + " > IP Relaxation; it is tried again by itself"}
+		Hint:    "look at Setup > Profiles > the user's profile > Login IP Ranges and Login Hours, and at " + appPolicies + " > IP Relaxation"}
 	assertion = Error{Code: CodeAssertion, Final: true,
 		Message: "Salesforce does not take the signed assertion",
 		Hint:    "upload the certificate of auth.private_key_file in " + appSettings + " > Enable JWT Bearer Flow, and check auth.client_id and this machine's clock"}
@@ -206,7 +207,7 @@ var (
 		Hint:    "set Setup > Users > the user > Edit > Active, or let another user consent: wellhead connect SOURCE"}
 	loginRate = Error{Code: CodeLoginRate,
 		Message: "this user has logged in too often within the last hour",
-		Hint:    "look in Setup > Login History for programs that share the user; it is tried again by itself"}
+		Hint:    "look in Setup > Login History for programs that share the user"}
 	notInstalled = Error{Code: CodeAppNotInstalled,
 		Message: "the login is good, but the app is not installed in this org",
 		Hint:    oauthUsage + " > the app > Install, or install the app's package, or make an External Client App in this very org; a user with the permission \"Approve Uninstalled Connected Apps\" needs none of it"}
@@ -227,7 +228,7 @@ var (
 		Hint:    "add \"Manage user data via APIs (api)\" to " + appSettings + " > OAuth Scopes, and consent anew: wellhead connect SOURCE"}
 	unavailable = Error{Code: CodeUnavailable,
 		Message: "Salesforce has an outage or maintenance",
-		Hint:    "see https://status.salesforce.com; it is tried again by itself"}
+		Hint:    "see https://status.salesforce.com"}
 )
 
 // explain finds what an error of Salesforce means. The callback is that of an
@@ -252,14 +253,14 @@ func explain(code, description string, source event.SourceID, callback string) *
 // maxQuote bounds what is shown of another's text.
 const maxQuote = 300 // bytes
 
-// quote shows Salesforce's own words: short, and on one line.
+// quote shows Salesforce's own words: short, on one line, and in its direction.
 func quote(code, description string) string {
 	text := code
 	if description != "" && !strings.EqualFold(code, description) {
 		text = strings.TrimPrefix(text+": "+description, ": ")
 	}
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r

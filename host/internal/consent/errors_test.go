@@ -108,3 +108,18 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		}
 	})
 }
+
+// What another says does not turn the text around it, nor move the cursor.
+func TestErrorsAreOneLineInOneDirection(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		b.connect()
+		b.set(func(f *fake) {
+			f.refuse = func(url.Values) (int, string) {
+				return 400, `{"error":"invalid_client","error_description":"a\u202eb\u2066c\u001bd\ne"}`
+			}
+		})
+		if _, err := b.renewed(); err == nil || !strings.Contains(err.Error(), "a b c d e") {
+			t.Errorf("%q", err)
+		}
+	})
+}

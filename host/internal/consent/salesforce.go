@@ -250,7 +250,7 @@ func (a *app) explain(err error, callback string) *Error {
 	case errors.As(err, &network), strings.Contains(err.Error(), "cannot fetch token"):
 		return &Error{Code: CodeUnreachable, Err: err,
 			Message: "Salesforce cannot be reached at " + a.settings.loginURL() + ": " + quote("", networkCause(err)),
-			Hint:    "check the network, HTTPS_PROXY and login_url; it is tried again by itself"}
+			Hint:    "check the network, HTTPS_PROXY and login_url"}
 	}
 	return &Error{Code: CodeAnswer, Err: err, Message: "the answer of " + a.settings.loginURL() + " is not that of Salesforce",
 		Hint: "check login_url, and that no proxy answers in its place"}

@@ -154,7 +154,7 @@ func (s *Source) Rejected(access string) {
 
 func tokenRefused() *Error {
 	return &Error{Code: CodeTokenRefused, Message: "the API refuses an access token that Salesforce has just issued",
-		Hint: "see whether the user may use the API: API Enabled in Setup > Profiles > the user's profile; it is tried again by itself"}
+		Hint: "see whether the user may use the API: API Enabled in Setup > Profiles > the user's profile"}
 }
 
 // postpone lets Salesforce alone for a while.
