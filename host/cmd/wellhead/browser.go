@@ -218,6 +218,10 @@ func (j *connecting) listen(ctx context.Context, got chan<- outcome) error {
 }
 
 func (j *connecting) answerBrowser(w http.ResponseWriter, r *http.Request, got chan<- outcome) {
+	if !console.IsThisMachine(r.Host) { // a page elsewhere whose name leads here
+		http.Error(w, "the Host of this request is not this machine", http.StatusMisdirectedRequest)
+		return
+	}
 	q := r.URL.Query()
 	if r.Method != http.MethodGet || q.Get("state") == "" { // a HEAD would use the code up
 		http.Error(w, "this is no answer to a consent", http.StatusBadRequest)

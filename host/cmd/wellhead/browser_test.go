@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -107,4 +108,17 @@ func TestConsentInChromium(t *testing.T) {
 		return setup(env)
 	}
 	testscript.Run(t, p)
+}
+
+// A page elsewhere whose name was made to lead to this machine gets nothing.
+func TestTheCallbackOfConnectIsOnThisMachineAlone(t *testing.T) {
+	for _, host := range []string{"pages.example:8094", "192.0.2.1:8094", ""} {
+		r := httptest.NewRequest(http.MethodGet, "/oauth/callback?state=s&code=c", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		(&connecting{}).answerBrowser(w, r, nil)
+		if w.Code != http.StatusMisdirectedRequest {
+			t.Errorf("%q: %d", host, w.Code)
+		}
+	}
 }

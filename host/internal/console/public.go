@@ -56,7 +56,7 @@ func guard(next http.Handler) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		switch {
-		case !isThisMachine(r.Host):
+		case !IsThisMachine(r.Host):
 			http.Error(w, "the Host of this request is not this machine: ask for localhost or 127.0.0.1", http.StatusMisdirectedRequest)
 		case !sameOrigin(r):
 			http.Error(w, "a page of another origin may not ask this", http.StatusForbidden)
@@ -66,9 +66,9 @@ func guard(next http.Handler) http.Handler {
 	})
 }
 
-// isThisMachine tells whether a Host header names this machine. The port may be
+// IsThisMachine tells whether a Host header names this machine. The port may be
 // any: a tunnel has its own.
-func isThisMachine(host string) bool {
+func IsThisMachine(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
