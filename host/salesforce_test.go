@@ -491,6 +491,7 @@ func TestSyncsOfAnOrgDoWhatTheyAreTold(t *testing.T) {
 		t.Errorf("run of a paused sync: %v\n%s", err, out)
 	}
 	s.sync("contacts: resumed", "resume", "crm", "contacts")
+	s.sync("contacts: was not paused", "resume", "crm", "contacts")
 	eventually(t, "what changed meanwhile", func() bool { return len(s.told(title("contacts"))) == 1 })
 
 	s.sync("leads: ", "run", "crm", "leads", "--wait")

@@ -75,7 +75,8 @@ const (
 	// SyncPause asks for no further run; one that is under way ends at its next
 	// durable place. It holds across restarts, so it is in the checkpoint.
 	SyncPause SyncAction = wire.SyncPause
-	// SyncResume ends a pause.
+	// SyncResume ends a pause. Where there is none, a Problem with the code
+	// not_paused says so, which is no failure to whoever asks.
 	SyncResume SyncAction = wire.SyncResume
 	// SyncReset asks to forget how far the sync has come: its next run reads
 	// everything. It is in the checkpoint before it is answered.

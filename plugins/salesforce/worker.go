@@ -307,6 +307,10 @@ func (w *worker) obey(ctx context.Context, c *sdk.SyncCommand) bool {
 	case sdk.SyncPause:
 		s.Paused = true
 	case sdk.SyncResume:
+		if !s.Paused {
+			c.Done(sdk.Problem{Code: "not_paused", Message: fmt.Sprintf("sync %s is not paused", w.name)})
+			return false
+		}
 		s.Paused = false
 	case sdk.SyncReset:
 		s = sync.State{Paused: s.Paused}

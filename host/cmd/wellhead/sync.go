@@ -297,11 +297,14 @@ func (s *shell) printAnswers(answers []console.SyncAnswer, action console.SyncAc
 	}[action]
 	var failed error
 	for _, a := range answers {
-		if a.Error != nil {
+		unneeded := a.Error != nil && a.Error.Code == "not_paused"
+		if a.Error != nil && !unneeded {
 			failed = errTold
 		}
 		switch {
 		case asJSON:
+		case unneeded:
+			fmt.Fprintf(s.out, "%s: was not paused\n", printable(a.Sync))
 		case a.Error != nil:
 			fmt.Fprintf(s.errs, "wellhead: %s: %s\n", printable(a.Sync), printable(a.Error.Error()))
 		default:
