@@ -21,6 +21,7 @@ build: tools $(BROWSER) ## build the host and its plugins into bin/
 	$(GO) build -o $(BIN)/plugins/javascript ./plugins/javascript
 	$(GO) build -o $(BIN)/plugins/journeys ./plugins/journeys
 	$(GO) build -o $(BIN)/plugins/salesforce ./plugins/salesforce
+	$(GO) build -o $(BIN)/plugins/sql ./plugins/sql
 	$(GO) build -o $(BIN)/salesforce-simulator ./plugins/salesforce/simulator
 	$(GO) build -o $(BIN)/plugins/hello ./examples/hello
 	$(GO) build -o $(BIN)/quickstart ./examples/quickstart

@@ -35,7 +35,8 @@ var law = map[string]room{
 	"sdk":      {imports: []string{"sdk/wire"}},
 	"sdk/wire": {},
 
-	"sdk/ingest": {imports: []string{"sdk"}},
+	"sdk/schedule": {imports: []string{"sdk"}},
+	"sdk/ingest":   {imports: []string{"sdk"}},
 
 	"host/internal/event":       {},
 	"host/internal/config":      {tests: []string{"schemas"}},
@@ -82,8 +83,11 @@ var law = map[string]room{
 	"plugins/salesforce/object":             {imports: []string{"sdk", "plugins/salesforce/client"}},
 	"plugins/salesforce/sync":               {imports: []string{"sdk", "plugins/salesforce/client", "plugins/salesforce/object"}, tests: []string{"plugins/salesforce/simulator/org"}},
 
-	"plugins/sql/row":     {imports: []string{"sdk"}},
-	"plugins/sql/servers": {},
+	"plugins/sql":          {imports: []string{"sdk", "plugins/sql/source"}},
+	"plugins/sql/source":   {imports: []string{"sdk", "sdk/schedule", "plugins/sql/"}, tests: []string{"sdk/wire"}},
+	"plugins/sql/database": {imports: []string{"plugins/sql/row"}, tests: []string{"plugins/sql/servers"}},
+	"plugins/sql/row":      {imports: []string{"sdk"}},
+	"plugins/sql/servers":  {},
 
 	"plugins/journeys":           {imports: []string{"sdk", "plugins/journeys/"}},
 	"plugins/journeys/forwarder": {imports: []string{"sdk", "sdk/ingest", "plugins/journeys/"}},

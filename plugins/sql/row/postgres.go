@@ -77,6 +77,9 @@ func PostgresType(oid uint32) Postgres {
 	return Postgres{write: AppendText}
 }
 
+// IsArray reports whether values are arrays.
+func (t Postgres) IsArray() bool { return t.array }
+
 // Array returns the type of arrays of this one.
 func (t Postgres) Array() Postgres { return Postgres{write: t.write, array: true, comma: ','} }
 
