@@ -255,6 +255,7 @@ func (l *lane) process(ctx context.Context, b *batch) {
 	}
 	<-b.prevSettled
 	b.verdict = l.settle(b, j, err)
+	j.release()
 	l.in.room.Release(b.size)
 	close(b.settled)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +19,7 @@ import (
 
 // judged is a batch after the gate.
 type judged struct {
-	accepted   []event.Envelope
+	*scratch
 	refusals   []event.Refusal
 	violations []*wire.Violation // of refused and of dropped events
 	dropped    []uint32
@@ -46,27 +48,56 @@ func (j *judged) add(index int, r gate.Result) {
 	}
 }
 
+// scratch is what the judging of a batch needs until the batch is settled, and
+// that of another can use again then.
+type scratch struct {
+	inputs   []gate.Input
+	results  []gate.Result
+	accepted []event.Envelope
+	texts    []byte // of the accepted events
+}
+
+// maxScratch bounds, in bytes, the texts that are kept for the next batch.
+const maxScratch = 4 << 20
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// release gives back what the batch needed. Nothing of the accepted events may
+// be used afterwards.
+func (s *scratch) release() {
+	if cap(s.texts) > maxScratch {
+		s.texts = nil
+	}
+	wire.Poison(s.texts)
+	clear(s.inputs)
+	clear(s.results)
+	clear(s.accepted)
+	scratches.Put(s)
+}
+
 // spliced is about how many bytes the gate adds to an event.
 const spliced = 256
 
 // judge puts every claim of a batch through the gate.
 func (l *lane) judge(b *batch) judged {
 	now := time.Now()
-	inputs := inputsOf(b.Batch)
-	results := make([]gate.Result, len(inputs))
+	s := scratches.Get().(*scratch)
+	s.inputs = inputsOf(s.inputs, b.Batch)
+	s.results = slices.Grow(s.results[:0], len(s.inputs))[:len(s.inputs)]
+	s.accepted = slices.Grow(s.accepted[:0], len(s.inputs))
 	room := 0
-	for i := range inputs {
-		room += len(inputs[i].Claim) + spliced
+	for i := range s.inputs {
+		room += len(s.inputs[i].Claim) + spliced
 	}
-	events := make([]byte, 0, room) // of the whole batch
-	for i := range inputs {
-		results[i], events = l.gate.JudgeInto(events, inputs[i], now)
+	s.texts = slices.Grow(s.texts[:0], room)
+	for i := range s.inputs {
+		s.results[i], s.texts = l.gate.JudgeInto(s.texts, s.inputs[i], now)
 	}
 	for _, g := range b.Groups {
-		l.together(inputs, results, g, now)
+		l.together(s.inputs, s.results, g, now)
 	}
-	j := judged{accepted: make([]event.Envelope, 0, len(results))}
-	for i, r := range results {
+	j := judged{scratch: s}
+	for i, r := range s.results {
 		j.add(i, r)
 	}
 	return j
@@ -97,10 +128,11 @@ func (l *lane) together(inputs []gate.Input, results []gate.Result, g *wire.Grou
 	}
 }
 
-func inputsOf(m *wire.Batch) []gate.Input {
-	inputs := make([]gate.Input, len(m.Events))
+// inputsOf makes what the gate is asked, in the memory of an earlier batch.
+func inputsOf(inputs []gate.Input, m *wire.Batch) []gate.Input {
+	inputs = slices.Grow(inputs[:0], len(m.Events))[:len(m.Events)]
 	for i, claim := range m.Events {
-		inputs[i].Claim = claim
+		inputs[i] = gate.Input{Claim: claim}
 	}
 	for n, g := range m.Groups {
 		for i := g.First; i < g.First+g.Count; i++ {

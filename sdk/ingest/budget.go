@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/wellhead-io/wellhead/sdk/wire"
 )
 
 // Budget bounds the bytes that all requests in hand hold together: their
@@ -103,11 +105,7 @@ func (p *roomPools) get(class int) *[]byte {
 }
 
 func (p *roomPools) put(buf *[]byte) {
-	if poison {
-		for i := range *buf {
-			(*buf)[i] = 0xDB
-		}
-	}
+	wire.Poison(*buf)
 	if class := classOf(cap(*buf)); class <= largestKept {
 		p[class].Put(buf)
 	}

@@ -17,7 +17,7 @@ import (
 //
 // A message that was sent is not kept: its bytes may change once Send has
 // returned. The events of a Batch that was received share one allocation, which
-// lives as long as any of them.
+// lives as long as any of them; that of a Received is used again.
 func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2(proto.Name)} }
 
 type codec struct{ encoding.CodecV2 }
@@ -33,31 +33,55 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	}
 	rest := restOf(b)
 	size := sizeOf(b, rest)
-	buf := sendBuffers.Get(protowire.SizeTag(batchInFromSource) + protowire.SizeBytes(size))
+	buf := buffers.Get(protowire.SizeTag(batchInFromSource) + protowire.SizeBytes(size))
 	out := protowire.AppendTag((*buf)[:0], batchInFromSource, protowire.BytesType)
 	out = protowire.AppendVarint(out, uint64(size))
 	out, err := appendBatch(out, b, rest)
 	if err != nil {
-		sendBuffers.Put(buf)
+		buffers.Put(buf)
 		return nil, err
 	}
 	*buf = out
-	return mem.BufferSlice{mem.NewBuffer(buf, &sendBuffers)}, nil
+	return mem.BufferSlice{mem.NewBuffer(buf, &buffers)}, nil
 }
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	m, ok := v.(*FromSource)
-	if !ok {
-		return c.CodecV2.Unmarshal(data, v)
+	switch m := v.(type) {
+	case *Received:
+		m.memory = buffers.Get(data.Len())
+		data.CopyTo(*m.memory)
+		return m.read(*m.memory)
+	case *FromSource:
+		return m.read(data.Materialize())
 	}
-	// Not from a pool: who got the message may keep it.
-	raw := data.Materialize()
+	return c.CodecV2.Unmarshal(data, v)
+}
+
+func (x *FromSource) read(raw []byte) error {
 	if b := parseBatch(raw); b != nil {
-		m.Reset()
-		m.Message = &FromSource_Batch{Batch: b}
+		x.Reset()
+		x.Message = &FromSource_Batch{Batch: b}
 		return nil
 	}
-	return pb.Unmarshal(raw, m)
+	return pb.Unmarshal(raw, x)
+}
+
+// Received is a message whose reader says when it is done with it: the memory of
+// its events is used again then. A stream's RecvMsg takes it.
+type Received struct {
+	FromSource
+	memory *[]byte
+}
+
+// Release gives the memory back. The events must not be used any more; all else
+// of the message may be. A message that is not released is left to the collector.
+func (r *Received) Release() {
+	if r.memory == nil {
+		return
+	}
+	Poison(*r.memory)
+	buffers.Put(r.memory)
+	r.memory = nil
 }
 
 // Numbers of fields in source.proto.
@@ -174,23 +198,25 @@ func countEvents(body []byte) (count int) {
 // maxKept bounds, in bytes, a buffer that is kept for the next message.
 const maxKept = 1 << 20
 
-// sendBuffers are reused once the connection has sent what is in them.
-var sendBuffers buffers
+// buffers hold messages: until the connection has sent them, or their reader has
+// released them.
+var buffers bufferPool
 
-// buffers are like gRPC's own, but are not cleared, which for a message of 100
-// KiB would clear 1 MiB. They are for who writes all of what it asks for.
-type buffers struct{ pool sync.Pool }
+// bufferPool is like gRPC's own, but its buffers are not cleared, which for a
+// message of 100 KiB would clear 1 MiB. They are for who writes all of what it
+// asks for.
+type bufferPool struct{ pool sync.Pool }
 
-func (p *buffers) Get(size int) *[]byte {
+func (p *bufferPool) Get(size int) *[]byte {
 	if buf, _ := p.pool.Get().(*[]byte); buf != nil && cap(*buf) >= size {
 		*buf = (*buf)[:size]
 		return buf
 	}
-	buf := make([]byte, size)
+	buf := make([]byte, size, size+size/8) // the next message may be a little larger
 	return &buf
 }
 
-func (p *buffers) Put(buf *[]byte) {
+func (p *bufferPool) Put(buf *[]byte) {
 	if cap(*buf) <= maxKept {
 		p.pool.Put(buf)
 	}

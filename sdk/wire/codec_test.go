@@ -65,6 +65,41 @@ func TestTheCodecSpeaksProtobuf(t *testing.T) {
 		if err := wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(raw)}, ours); err != nil || !proto.Equal(ours, m) {
 			t.Errorf("the codec reads %v, error %v", ours, err)
 		}
+		for range 2 { // the second may have the first one's memory
+			received := &wire.Received{}
+			if err := wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(raw)}, received); err != nil || !proto.Equal(&received.FromSource, m) {
+				t.Errorf("the codec receives %v, error %v", &received.FromSource, err)
+			}
+			received.Release()
+			received.Release()
+		}
+	}
+}
+
+// Verdicts and checkpoints outlive the events that they came with.
+func TestOnlyEventsShareTheMemoryOfAReceivedMessage(t *testing.T) {
+	for _, m := range messages(300) {
+		raw, err := proto.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		received := &wire.Received{}
+		if err := wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(raw)}, received); err != nil {
+			t.Fatal(err)
+		}
+		want := proto.Clone(m).(*wire.FromSource)
+		received.Release()
+		next := &wire.Received{}
+		other := bytes.Repeat([]byte{'?'}, len(raw))
+		_ = wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(other)}, next) // it takes the memory, and need not be read
+		for _, x := range []*wire.FromSource{want, &received.FromSource} {
+			if b := x.GetBatch(); b != nil {
+				b.Events = nil
+			}
+		}
+		if !proto.Equal(&received.FromSource, want) {
+			t.Errorf("released, it is %v, want %v", &received.FromSource, want)
+		}
 	}
 }
 

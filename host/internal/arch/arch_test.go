@@ -36,7 +36,7 @@ var law = map[string]room{
 	"sdk/wire": {},
 
 	"sdk/schedule": {imports: []string{"sdk"}},
-	"sdk/ingest":   {imports: []string{"sdk"}},
+	"sdk/ingest":   {imports: []string{"sdk", "sdk/wire"}},
 
 	"host/internal/event":       {},
 	"host/internal/config":      {tests: []string{"schemas"}},

@@ -33,6 +33,9 @@ type Session interface {
 	// a batch which was not stored; its size is within the limits; groups and
 	// violations name events that it has. What the events contain is not known.
 	//
+	// The batch's events are the session's until Wait returns the verdict, which
+	// shares no memory with them; they must not be used afterwards.
+	//
 	// The verdict is asked for by one call of Wait, in the order of the batches.
 	// A batch that cannot be stored is no error, but a verdict NotStored: an error
 	// of Submit or Wait ends the stream.

@@ -44,8 +44,8 @@ type stream struct {
 }
 
 type submission struct {
-	seq  uint64
-	wait Wait
+	message *wire.Received // whose Batch it is
+	wait    Wait
 }
 
 // stream opens a Run stream and works on it until its end. It returns errDrained
@@ -167,8 +167,8 @@ func (s *stream) setSending(since time.Time) {
 // receive takes what the plugin says until the stream ends.
 func (s *stream) receive(ctx context.Context) error {
 	for {
-		m, err := s.rpc.Recv()
-		if err != nil {
+		m := new(wire.Received)
+		if err := s.rpc.RecvMsg(m); err != nil {
 			return s.close(err)
 		}
 		s.hear()
@@ -178,11 +178,11 @@ func (s *stream) receive(ctx context.Context) error {
 	}
 }
 
-func (s *stream) take(ctx context.Context, m *wire.FromSource) error {
-	if _, ok := m.Message.(*wire.FromSource_Started); ok == s.started {
+func (s *stream) take(ctx context.Context, received *wire.Received) error {
+	if _, ok := received.Message.(*wire.FromSource_Started); ok == s.started {
 		return s.protocol("its first message must be Started, and no other")
 	}
-	switch m := m.Message.(type) {
+	switch m := received.Message.(type) {
 	case *wire.FromSource_Started:
 		s.started = true
 		close(s.began)
@@ -190,7 +190,7 @@ func (s *stream) take(ctx context.Context, m *wire.FromSource) error {
 		s.source.tenure.entry.supervisor.roster.enter(s.source.spec.ID, s)
 	case *wire.FromSource_Batch:
 		s.source.tenure.batches.Add(1)
-		return s.submit(ctx, m.Batch)
+		return s.submit(ctx, received)
 	case *wire.FromSource_TokenRequest:
 		return s.requestToken()
 	case *wire.FromSource_TokenRejected:
@@ -264,7 +264,8 @@ func (s *stream) paid(n int) {
 }
 
 // submit hands a batch over, and waits where there is no room for it.
-func (s *stream) submit(ctx context.Context, b *wire.Batch) error {
+func (s *stream) submit(ctx context.Context, m *wire.Received) error {
+	b := m.GetBatch()
 	select {
 	case <-s.drained:
 		return s.protocol("it sent a batch after Drained")
@@ -278,7 +279,7 @@ func (s *stream) submit(ctx context.Context, b *wire.Batch) error {
 		return s.source.intakeFault("submit", err)
 	}
 	// There is room: check has counted.
-	s.submitted <- submission{seq: b.GetSeq(), wait: wait}
+	s.submitted <- submission{message: m, wait: wait}
 	return nil
 }
 
@@ -298,9 +299,10 @@ func (s *stream) answer(ctx context.Context) error {
 			}
 			return s.source.intakeFault("verdict", err)
 		}
-		verdict.Batch = next.seq
+		verdict.Batch = next.message.GetBatch().GetSeq()
+		next.message.Release() // the session is done with it
 		// Before it is sent: its receiver may answer it with the next batch.
-		s.settle(next.seq, verdict.GetNotStored() == nil)
+		s.settle(verdict.GetBatch(), verdict.GetNotStored() == nil)
 		if err := s.send(&wire.ToSource{Message: &wire.ToSource_Verdict{Verdict: verdict}}); err != nil {
 			return err
 		}
