@@ -14,6 +14,8 @@ type disk interface {
 	open(path string, flags int) (*os.File, error)
 	write(f *os.File, b []byte) (int, error)
 	sync(f *os.File) error
+	// begin asks for a range to be written soon. It promises nothing.
+	begin(f *os.File, from, size int64)
 	truncate(f *os.File, size int64) error
 	rename(from, to string) error
 	makeDir(path string) error
