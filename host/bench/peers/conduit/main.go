@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/conduitio/conduit-commons/opencdc"
@@ -43,11 +45,16 @@ func run(file string) error {
 			func() pconnector.DestinationPlugin { return nil },
 		)
 	}
-	return host(context.Background(), file)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := host(ctx, file); ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // host launches the connector and prints, again and again, how many records it
-// has acknowledged.
+// has acknowledged. When ctx ends it ends the connector too.
 func host(ctx context.Context, file string) error {
 	self, err := os.Executable()
 	if err != nil {
