@@ -203,7 +203,7 @@ func pluginSpec(c *config.Config, p *config.Plugin) (supervise.Spec, error) {
 			errs = append(errs, err)
 			continue
 		}
-		source := supervise.SourceSpec{ID: event.SourceID(s.Name), Config: conf, WithoutAuth: withoutAuth}
+		source := supervise.SourceSpec{ID: event.SourceID(s.Name), Config: conf, WithoutAuth: withoutAuth, StateDir: stateDir(string(c.DataDir), s.Name)}
 		for _, key := range s.Keys {
 			source.Keys = append(source.Keys, key.Reveal())
 		}

@@ -3,8 +3,11 @@ package host
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -19,15 +22,16 @@ import (
 const atOnce = 4
 
 // Check says everything that can be known to be wrong with a config before it
-// runs or, where nothing is, what is probably not meant; as config.Problems. loaded is the error with which the config was
+// runs or, where nothing is, what is probably not meant; as config.Problems. samples are what sources would emit. loaded is the error with which the config was
 // loaded. Unless it is offline, each plugin is launched to say what it is and to
 // look at its sources from outside; ctx ends that.
-func Check(ctx context.Context, c *config.Config, loaded error, offline bool) error {
+func Check(ctx context.Context, c *config.Config, loaded error, offline bool) (samples []Sample, err error) {
 	_, built := build(c)
 	if loaded != nil {
 		built = placed(built) // what has no place follows from what is reported already
 	}
 	known := config.Join(loaded, built)
+	var showing sync.Mutex
 	found := askPlugins(ctx, c, known, func(ctx context.Context, a *ask) error {
 		if err := a.spec.Verify(); err != nil || offline {
 			return a.problem(err)
@@ -39,12 +43,26 @@ func Check(ctx context.Context, c *config.Config, loaded error, offline bool) er
 		if err := a.fits(d); err != nil {
 			return err
 		}
-		return a.fromOutside(ctx, d)
+		shown, err := a.fromOutside(ctx, d)
+		showing.Lock()
+		defer showing.Unlock()
+		samples = append(samples, shown...)
+		return err
+	})
+	slices.SortFunc(samples, func(a, b Sample) int {
+		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.Sync, b.Sync))
 	})
 	if err := config.Join(known, found); err != nil {
-		return err
+		return samples, err
 	}
-	return warnings(c).Err() // what is wrong may be why
+	return samples, warnings(c).Err() // what is wrong may be why
+}
+
+// Sample is what the first records of a sync would become.
+type Sample struct {
+	Source string            `json:"source"`
+	Sync   string            `json:"sync"`
+	Events []json.RawMessage `json:"events"`
 }
 
 // fits compares the config with what a plugin says it takes. What does not fit
@@ -136,21 +154,31 @@ func (a *ask) problem(err error) error {
 }
 
 // fromOutside lets the plugin look at those sources whose config is right.
-func (a *ask) fromOutside(ctx context.Context, d *wire.Description) error {
+func (a *ask) fromOutside(ctx context.Context, d *wire.Description) ([]Sample, error) {
 	tokens, refused := a.tokens(ctx, d)
 	if len(a.spec.Sources) == 0 {
-		return refused
+		return nil, refused
 	}
 	found, err := supervise.Check(ctx, *a.spec, a.log, func(source event.SourceID) *wire.Token { return tokens[source] })
 	errs := []error{refused, a.problems(err)}
-	for source, list := range found {
-		for _, p := range list {
+	var shown []Sample
+	for source, c := range found {
+		for _, s := range c.Samples {
+			sample := Sample{Source: string(source), Sync: s.Sync}
+			for _, e := range s.Events {
+				if json.Valid(e) {
+					sample.Events = append(sample.Events, e)
+				}
+			}
+			shown = append(shown, sample)
+		}
+		for _, p := range c.Problems {
 			errs = append(errs, a.sourceConfig(source).Problem(p.Path, config.Problem{
-				Code: cmp.Or(p.Code, "source_check"), What: p.Message, Hint: p.Fix,
+				Code: cmp.Or(p.Code, "source_check"), What: p.Message, Hint: p.Fix, Warning: p.Warning,
 			}))
 		}
 	}
-	return config.Join(errs...)
+	return shown, config.Join(errs...)
 }
 
 // problems takes apart what several sources may have joined.

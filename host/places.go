@@ -18,7 +18,10 @@ import (
 )
 
 // ownFolders are the host's in data_dir, where nobody else may write.
-var ownFolders = []string{"consent", "destinations", "discovered", "journal", "plugins", "quarantine", "state", "tokens"}
+var ownFolders = []string{"consent", "destinations", "discovered", "journal", "plugins", "quarantine", "sources", "state", "tokens"}
+
+// stateDir is the folder in which a source's plugin keeps what is its own.
+func stateDir(dataDir, source string) string { return filepath.Join(dataDir, "sources", source) }
 
 // ownFiles are the host's directly in data_dir.
 var ownFiles = []string{"admin.sock", "format", "lock"}

@@ -114,7 +114,8 @@ func (s *server) Check(ctx context.Context, m *wire.CheckRequest) (*wire.CheckRe
 	}
 	settings := settingsOf(m.Source)
 	settings.Token = Token{AccessToken: m.AccessToken, InstanceURL: m.InstanceUrl}
-	return &wire.CheckResponse{Problems: problemsToWire(checker.Check(ctx, settings))}, nil
+	problems := problemsToWire(checker.Check(ctx, settings))
+	return &wire.CheckResponse{Problems: problems, Samples: settings.samples}, nil
 }
 
 func (s *server) Discover(ctx context.Context, m *wire.DiscoverRequest) (*wire.DiscoverResponse, error) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net"
 	"time"
+
+	"github.com/wellhead-io/wellhead/sdk/wire"
 )
 
 // Source is what an author writes. One plugin process serves many sources, so
@@ -86,6 +88,8 @@ type Problem struct {
 	Code    string // stable, lower_case
 	Path    string // JSON Pointer into the source's config; empty: the source as a whole
 	Message string
+	// Warning says that the source works all the same; of Check's problems.
+	Warning bool
 	Fix     string // the host puts the source's name into wellhead connect SOURCE
 }
 
@@ -115,9 +119,14 @@ type Settings struct {
 	// Stream is the one that Discover is asked about, with its schema. Empty: all
 	// of them, and schemas only where they cost little.
 	Stream string
+	// StateDir is a folder of the source's own, for what it can make anew if it is
+	// lost: it is not part of the checkpoint, and on another machine it is empty.
+	// Empty: there is none, as in Check and Discover.
+	StateDir string
 
-	config json.RawMessage
-	plugin json.RawMessage
+	samples []*wire.Sample
+	config  json.RawMessage
+	plugin  json.RawMessage
 }
 
 // Config decodes the source's config into v, a pointer to a struct. Unknown
@@ -127,6 +136,26 @@ func (s *Settings) Config(v any) error { return decodeStrict("config", s.config,
 
 // PluginConfig decodes the config that stands beside the plugin's path.
 func (s *Settings) PluginConfig(v any) error { return decodeStrict("plugin config", s.plugin, v) }
+
+// Bounds on what Show takes.
+const (
+	MaxSampleEvents = 10 // of one sync
+	MaxSampleBytes  = 64 << 10
+)
+
+// Show tells, in Check, what a sync's first records would become, for a person
+// to look at. What is beyond the bounds is left out.
+func (s *Settings) Show(sync string, events ...Event) {
+	sample := &wire.Sample{Name: sync}
+	size := 0
+	for _, e := range events[:min(len(events), MaxSampleEvents)] {
+		if size += len(e); size > MaxSampleBytes {
+			break
+		}
+		sample.Events = append(sample.Events, e)
+	}
+	s.samples = append(s.samples, sample)
+}
 
 // Token is a short-lived access token of a person's consent. The host keeps
 // the refresh token to itself.

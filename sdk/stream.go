@@ -350,13 +350,13 @@ func verdict(v *wire.Verdict) (Verdict, error) {
 }
 
 func settingsOf(c *wire.SourceConfig) *Settings {
-	return &Settings{Source: c.GetSource(), Keys: c.GetKeys(), config: c.GetConfig(), plugin: c.GetPlugin()}
+	return &Settings{Source: c.GetSource(), Keys: c.GetKeys(), StateDir: c.GetStateDir(), config: c.GetConfig(), plugin: c.GetPlugin()}
 }
 
 func problemsToWire(problems []Problem) []*wire.Problem {
 	var out []*wire.Problem
 	for _, p := range problems {
-		out = append(out, &wire.Problem{Code: p.Code, Path: p.Path, Message: p.Message, Fix: p.Fix})
+		out = append(out, &wire.Problem{Code: p.Code, Path: p.Path, Message: p.Message, Fix: p.Fix, Warning: p.Warning})
 	}
 	return out
 }

@@ -92,7 +92,10 @@ func (t *Task) turned() time.Time { return time.Unix(0, t.turn.Load()) }
 
 // Warn tells of something that a person has to know of and that does not fail the
 // run; nil: it holds no more.
-func (t *Task) Warn(p *sdk.Problem) { t.schedule.note(t.job.Name+" warning", p) }
+func (t *Task) Warn(p *sdk.Problem) { t.Note("warning", p) }
+
+// Note is Warn for one of several things, each under a name.
+func (t *Task) Note(name string, p *sdk.Problem) { t.schedule.note(t.job.Name+" "+name, p) }
 
 // Report tells how far the run is. total, the number of rows, may be 0: not known.
 func (t *Task) Report(run sdk.SyncRun, total uint64) {

@@ -233,11 +233,14 @@ func (x *EventSchema) GetSchema() []byte {
 }
 
 type SourceConfig struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Source        string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"` // the source's name
-	Config        []byte                 `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"` // its `config` as JSON; empty: none
-	Plugin        []byte                 `protobuf:"bytes,3,opt,name=plugin,proto3" json:"plugin,omitempty"` // the plugin's own `config` as JSON; empty: none
-	Keys          []string               `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Source string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"` // the source's name
+	Config []byte                 `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"` // its `config` as JSON; empty: none
+	Plugin []byte                 `protobuf:"bytes,3,opt,name=plugin,proto3" json:"plugin,omitempty"` // the plugin's own `config` as JSON; empty: none
+	Keys   []string               `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	// A folder that is the source's own, for what it can make anew if it is lost;
+	// it is there when Run is called. Empty: the host has none, as in Check.
+	StateDir      string `protobuf:"bytes,5,opt,name=state_dir,json=stateDir,proto3" json:"state_dir,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -298,6 +301,13 @@ func (x *SourceConfig) GetKeys() []string {
 		return x.Keys
 	}
 	return nil
+}
+
+func (x *SourceConfig) GetStateDir() string {
+	if x != nil {
+		return x.StateDir
+	}
+	return ""
 }
 
 type CheckRequest struct {
@@ -361,8 +371,10 @@ func (x *CheckRequest) GetInstanceUrl() string {
 }
 
 type CheckResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Problems      []*Problem             `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Problems []*Problem             `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	// What the source would emit, a few of each kind, for a person to look at.
+	Samples       []*Sample `protobuf:"bytes,2,rep,name=samples,proto3" json:"samples,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -404,20 +416,82 @@ func (x *CheckResponse) GetProblems() []*Problem {
 	return nil
 }
 
+func (x *CheckResponse) GetSamples() []*Sample {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+type Sample struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // of a sync
+	Events        [][]byte               `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sample) Reset() {
+	*x = Sample{}
+	mi := &file_source_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sample) ProtoMessage() {}
+
+func (x *Sample) ProtoReflect() protoreflect.Message {
+	mi := &file_source_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sample.ProtoReflect.Descriptor instead.
+func (*Sample) Descriptor() ([]byte, []int) {
+	return file_source_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Sample) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Sample) GetEvents() [][]byte {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
 // Problem is something a person can mend.
 type Problem struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"` // JSON Pointer into the source's config; empty: the source as a whole
-	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	Fix           string                 `protobuf:"bytes,4,opt,name=fix,proto3" json:"fix,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Code    string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Path    string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"` // JSON Pointer into the source's config; empty: the source as a whole
+	Message string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Fix     string                 `protobuf:"bytes,4,opt,name=fix,proto3" json:"fix,omitempty"`
+	// It works all the same: an answer to Check that makes the check fail no more
+	// than to have none.
+	Warning       bool `protobuf:"varint,5,opt,name=warning,proto3" json:"warning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_source_proto_msgTypes[6]
+	mi := &file_source_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -429,7 +503,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[6]
+	mi := &file_source_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -442,7 +516,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{6}
+	return file_source_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Problem) GetCode() string {
@@ -473,6 +547,13 @@ func (x *Problem) GetFix() string {
 	return ""
 }
 
+func (x *Problem) GetWarning() bool {
+	if x != nil {
+		return x.Warning
+	}
+	return false
+}
+
 type DiscoverRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Source      *SourceConfig          `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
@@ -487,7 +568,7 @@ type DiscoverRequest struct {
 
 func (x *DiscoverRequest) Reset() {
 	*x = DiscoverRequest{}
-	mi := &file_source_proto_msgTypes[7]
+	mi := &file_source_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +580,7 @@ func (x *DiscoverRequest) String() string {
 func (*DiscoverRequest) ProtoMessage() {}
 
 func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[7]
+	mi := &file_source_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +593,7 @@ func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverRequest) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{7}
+	return file_source_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DiscoverRequest) GetSource() *SourceConfig {
@@ -552,7 +633,7 @@ type DiscoverResponse struct {
 
 func (x *DiscoverResponse) Reset() {
 	*x = DiscoverResponse{}
-	mi := &file_source_proto_msgTypes[8]
+	mi := &file_source_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +645,7 @@ func (x *DiscoverResponse) String() string {
 func (*DiscoverResponse) ProtoMessage() {}
 
 func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[8]
+	mi := &file_source_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +658,7 @@ func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverResponse) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{8}
+	return file_source_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DiscoverResponse) GetStreams() []*StreamInfo {
@@ -598,7 +679,7 @@ type StreamInfo struct {
 
 func (x *StreamInfo) Reset() {
 	*x = StreamInfo{}
-	mi := &file_source_proto_msgTypes[9]
+	mi := &file_source_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +691,7 @@ func (x *StreamInfo) String() string {
 func (*StreamInfo) ProtoMessage() {}
 
 func (x *StreamInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[9]
+	mi := &file_source_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +704,7 @@ func (x *StreamInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamInfo.ProtoReflect.Descriptor instead.
 func (*StreamInfo) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{9}
+	return file_source_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StreamInfo) GetName() string {
@@ -663,7 +744,7 @@ type ServeRequest struct {
 
 func (x *ServeRequest) Reset() {
 	*x = ServeRequest{}
-	mi := &file_source_proto_msgTypes[10]
+	mi := &file_source_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +756,7 @@ func (x *ServeRequest) String() string {
 func (*ServeRequest) ProtoMessage() {}
 
 func (x *ServeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[10]
+	mi := &file_source_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +769,7 @@ func (x *ServeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeRequest.ProtoReflect.Descriptor instead.
 func (*ServeRequest) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{10}
+	return file_source_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ServeRequest) GetSources() []*ServedSource {
@@ -731,7 +812,7 @@ type ServedSource struct {
 
 func (x *ServedSource) Reset() {
 	*x = ServedSource{}
-	mi := &file_source_proto_msgTypes[11]
+	mi := &file_source_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +824,7 @@ func (x *ServedSource) String() string {
 func (*ServedSource) ProtoMessage() {}
 
 func (x *ServedSource) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[11]
+	mi := &file_source_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +837,7 @@ func (x *ServedSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServedSource.ProtoReflect.Descriptor instead.
 func (*ServedSource) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{11}
+	return file_source_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ServedSource) GetSource() string {
@@ -790,7 +871,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_source_proto_msgTypes[12]
+	mi := &file_source_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +883,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[12]
+	mi := &file_source_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +896,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{12}
+	return file_source_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Certificate) GetCertPem() []byte {
@@ -840,7 +921,7 @@ type ServeResponse struct {
 
 func (x *ServeResponse) Reset() {
 	*x = ServeResponse{}
-	mi := &file_source_proto_msgTypes[13]
+	mi := &file_source_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +933,7 @@ func (x *ServeResponse) String() string {
 func (*ServeResponse) ProtoMessage() {}
 
 func (x *ServeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[13]
+	mi := &file_source_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +946,7 @@ func (x *ServeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeResponse.ProtoReflect.Descriptor instead.
 func (*ServeResponse) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{13}
+	return file_source_proto_rawDescGZIP(), []int{14}
 }
 
 type ToSource struct {
@@ -885,7 +966,7 @@ type ToSource struct {
 
 func (x *ToSource) Reset() {
 	*x = ToSource{}
-	mi := &file_source_proto_msgTypes[14]
+	mi := &file_source_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +978,7 @@ func (x *ToSource) String() string {
 func (*ToSource) ProtoMessage() {}
 
 func (x *ToSource) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[14]
+	mi := &file_source_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +991,7 @@ func (x *ToSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToSource.ProtoReflect.Descriptor instead.
 func (*ToSource) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{14}
+	return file_source_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ToSource) GetMessage() isToSource_Message {
@@ -1033,7 +1114,7 @@ type FromSource struct {
 
 func (x *FromSource) Reset() {
 	*x = FromSource{}
-	mi := &file_source_proto_msgTypes[15]
+	mi := &file_source_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1126,7 @@ func (x *FromSource) String() string {
 func (*FromSource) ProtoMessage() {}
 
 func (x *FromSource) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[15]
+	mi := &file_source_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1139,7 @@ func (x *FromSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromSource.ProtoReflect.Descriptor instead.
 func (*FromSource) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{15}
+	return file_source_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FromSource) GetMessage() isFromSource_Message {
@@ -1208,7 +1289,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_source_proto_msgTypes[16]
+	mi := &file_source_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1301,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[16]
+	mi := &file_source_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1314,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{16}
+	return file_source_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Start) GetSource() *SourceConfig {
@@ -1279,7 +1360,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_source_proto_msgTypes[17]
+	mi := &file_source_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1372,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[17]
+	mi := &file_source_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1385,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{17}
+	return file_source_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Limits) GetEventBytes() uint32 {
@@ -1350,7 +1431,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_source_proto_msgTypes[18]
+	mi := &file_source_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1443,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[18]
+	mi := &file_source_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1456,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{18}
+	return file_source_proto_rawDescGZIP(), []int{19}
 }
 
 // Update replaces the source's settings while it runs.
@@ -1388,7 +1469,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_source_proto_msgTypes[19]
+	mi := &file_source_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1481,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[19]
+	mi := &file_source_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1494,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{19}
+	return file_source_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Update) GetSource() *SourceConfig {
@@ -1443,7 +1524,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_source_proto_msgTypes[20]
+	mi := &file_source_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1536,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[20]
+	mi := &file_source_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1549,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{20}
+	return file_source_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Batch) GetSeq() uint64 {
@@ -1519,7 +1600,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_source_proto_msgTypes[21]
+	mi := &file_source_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1612,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[21]
+	mi := &file_source_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1625,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{21}
+	return file_source_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Group) GetFirst() uint32 {
@@ -1583,7 +1664,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_source_proto_msgTypes[22]
+	mi := &file_source_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1676,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[22]
+	mi := &file_source_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1689,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{22}
+	return file_source_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Verdict) GetBatch() uint64 {
@@ -1672,7 +1753,7 @@ type Stored struct {
 
 func (x *Stored) Reset() {
 	*x = Stored{}
-	mi := &file_source_proto_msgTypes[23]
+	mi := &file_source_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1765,7 @@ func (x *Stored) String() string {
 func (*Stored) ProtoMessage() {}
 
 func (x *Stored) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[23]
+	mi := &file_source_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1778,7 @@ func (x *Stored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stored.ProtoReflect.Descriptor instead.
 func (*Stored) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{23}
+	return file_source_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Stored) GetViolations() []*Violation {
@@ -1730,7 +1811,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_source_proto_msgTypes[24]
+	mi := &file_source_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1823,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[24]
+	mi := &file_source_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1836,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{24}
+	return file_source_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Violation) GetIndex() uint32 {
@@ -1818,7 +1899,7 @@ type NotStored struct {
 
 func (x *NotStored) Reset() {
 	*x = NotStored{}
-	mi := &file_source_proto_msgTypes[25]
+	mi := &file_source_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1911,7 @@ func (x *NotStored) String() string {
 func (*NotStored) ProtoMessage() {}
 
 func (x *NotStored) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[25]
+	mi := &file_source_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1924,7 @@ func (x *NotStored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotStored.ProtoReflect.Descriptor instead.
 func (*NotStored) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{25}
+	return file_source_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *NotStored) GetReason() string {
@@ -1868,7 +1949,7 @@ type TokenRequest struct {
 
 func (x *TokenRequest) Reset() {
 	*x = TokenRequest{}
-	mi := &file_source_proto_msgTypes[26]
+	mi := &file_source_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1961,7 @@ func (x *TokenRequest) String() string {
 func (*TokenRequest) ProtoMessage() {}
 
 func (x *TokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[26]
+	mi := &file_source_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1974,7 @@ func (x *TokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRequest.ProtoReflect.Descriptor instead.
 func (*TokenRequest) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{26}
+	return file_source_proto_rawDescGZIP(), []int{27}
 }
 
 // Token is a short-lived access token. A source never sees a refresh token.
@@ -1909,7 +1990,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_source_proto_msgTypes[27]
+	mi := &file_source_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +2002,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[27]
+	mi := &file_source_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2015,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{27}
+	return file_source_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Token) GetAccessToken() string {
@@ -1968,7 +2049,7 @@ type TokenRejected struct {
 
 func (x *TokenRejected) Reset() {
 	*x = TokenRejected{}
-	mi := &file_source_proto_msgTypes[28]
+	mi := &file_source_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2061,7 @@ func (x *TokenRejected) String() string {
 func (*TokenRejected) ProtoMessage() {}
 
 func (x *TokenRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[28]
+	mi := &file_source_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2074,7 @@ func (x *TokenRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRejected.ProtoReflect.Descriptor instead.
 func (*TokenRejected) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{28}
+	return file_source_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TokenRejected) GetAccessToken() string {
@@ -2016,7 +2097,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_source_proto_msgTypes[29]
+	mi := &file_source_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2109,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[29]
+	mi := &file_source_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2122,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{29}
+	return file_source_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Progress) GetStream() string {
@@ -2082,7 +2163,7 @@ type Health struct {
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_source_proto_msgTypes[30]
+	mi := &file_source_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2175,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[30]
+	mi := &file_source_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2188,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{30}
+	return file_source_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Health) GetProblems() []*Problem {
@@ -2127,7 +2208,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_source_proto_msgTypes[31]
+	mi := &file_source_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2220,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[31]
+	mi := &file_source_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2233,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{31}
+	return file_source_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Drain) GetDeadlineMs() uint32 {
@@ -2170,7 +2251,7 @@ type Drained struct {
 
 func (x *Drained) Reset() {
 	*x = Drained{}
-	mi := &file_source_proto_msgTypes[32]
+	mi := &file_source_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2263,7 @@ func (x *Drained) String() string {
 func (*Drained) ProtoMessage() {}
 
 func (x *Drained) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[32]
+	mi := &file_source_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2276,7 @@ func (x *Drained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drained.ProtoReflect.Descriptor instead.
 func (*Drained) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{32}
+	return file_source_proto_rawDescGZIP(), []int{33}
 }
 
 // SyncReport tells what has changed of the source's syncs: of the queries or
@@ -2216,7 +2297,7 @@ type SyncReport struct {
 
 func (x *SyncReport) Reset() {
 	*x = SyncReport{}
-	mi := &file_source_proto_msgTypes[33]
+	mi := &file_source_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2309,7 @@ func (x *SyncReport) String() string {
 func (*SyncReport) ProtoMessage() {}
 
 func (x *SyncReport) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[33]
+	mi := &file_source_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2322,7 @@ func (x *SyncReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncReport.ProtoReflect.Descriptor instead.
 func (*SyncReport) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{33}
+	return file_source_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SyncReport) GetList() *SyncList {
@@ -2274,7 +2355,7 @@ type SyncList struct {
 
 func (x *SyncList) Reset() {
 	*x = SyncList{}
-	mi := &file_source_proto_msgTypes[34]
+	mi := &file_source_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2286,7 +2367,7 @@ func (x *SyncList) String() string {
 func (*SyncList) ProtoMessage() {}
 
 func (x *SyncList) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[34]
+	mi := &file_source_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2299,7 +2380,7 @@ func (x *SyncList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncList.ProtoReflect.Descriptor instead.
 func (*SyncList) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{34}
+	return file_source_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SyncList) GetSyncs() []*Sync {
@@ -2321,7 +2402,7 @@ type Sync struct {
 
 func (x *Sync) Reset() {
 	*x = Sync{}
-	mi := &file_source_proto_msgTypes[35]
+	mi := &file_source_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2414,7 @@ func (x *Sync) String() string {
 func (*Sync) ProtoMessage() {}
 
 func (x *Sync) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[35]
+	mi := &file_source_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2427,7 @@ func (x *Sync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sync.ProtoReflect.Descriptor instead.
 func (*Sync) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{35}
+	return file_source_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Sync) GetName() string {
@@ -2389,7 +2470,7 @@ type SyncRun struct {
 
 func (x *SyncRun) Reset() {
 	*x = SyncRun{}
-	mi := &file_source_proto_msgTypes[36]
+	mi := &file_source_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2401,7 +2482,7 @@ func (x *SyncRun) String() string {
 func (*SyncRun) ProtoMessage() {}
 
 func (x *SyncRun) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[36]
+	mi := &file_source_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2414,7 +2495,7 @@ func (x *SyncRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncRun.ProtoReflect.Descriptor instead.
 func (*SyncRun) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{36}
+	return file_source_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SyncRun) GetSync() string {
@@ -2493,7 +2574,7 @@ type SyncCommand struct {
 
 func (x *SyncCommand) Reset() {
 	*x = SyncCommand{}
-	mi := &file_source_proto_msgTypes[37]
+	mi := &file_source_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2586,7 @@ func (x *SyncCommand) String() string {
 func (*SyncCommand) ProtoMessage() {}
 
 func (x *SyncCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[37]
+	mi := &file_source_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2599,7 @@ func (x *SyncCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCommand.ProtoReflect.Descriptor instead.
 func (*SyncCommand) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{37}
+	return file_source_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SyncCommand) GetId() uint64 {
@@ -2552,7 +2633,7 @@ type SyncAnswer struct {
 
 func (x *SyncAnswer) Reset() {
 	*x = SyncAnswer{}
-	mi := &file_source_proto_msgTypes[38]
+	mi := &file_source_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2564,7 +2645,7 @@ func (x *SyncAnswer) String() string {
 func (*SyncAnswer) ProtoMessage() {}
 
 func (x *SyncAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_source_proto_msgTypes[38]
+	mi := &file_source_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2577,7 +2658,7 @@ func (x *SyncAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncAnswer.ProtoReflect.Descriptor instead.
 func (*SyncAnswer) Descriptor() ([]byte, []int) {
-	return file_source_proto_rawDescGZIP(), []int{38}
+	return file_source_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SyncAnswer) GetCommand() uint64 {
@@ -2612,23 +2693,29 @@ const file_source_proto_rawDesc = "" +
 	"\vEventSchema\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
 	"\x05event\x18\x02 \x01(\tR\x05event\x12\x16\n" +
-	"\x06schema\x18\x03 \x01(\fR\x06schema\"j\n" +
+	"\x06schema\x18\x03 \x01(\fR\x06schema\"\x87\x01\n" +
 	"\fSourceConfig\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x16\n" +
 	"\x06plugin\x18\x03 \x01(\fR\x06plugin\x12\x12\n" +
-	"\x04keys\x18\x04 \x03(\tR\x04keys\"\x8e\x01\n" +
+	"\x04keys\x18\x04 \x03(\tR\x04keys\x12\x1b\n" +
+	"\tstate_dir\x18\x05 \x01(\tR\bstateDir\"\x8e\x01\n" +
 	"\fCheckRequest\x128\n" +
 	"\x06source\x18\x01 \x01(\v2 .wellhead.source.v1.SourceConfigR\x06source\x12!\n" +
 	"\faccess_token\x18\x02 \x01(\tR\vaccessToken\x12!\n" +
-	"\finstance_url\x18\x03 \x01(\tR\vinstanceUrl\"H\n" +
+	"\finstance_url\x18\x03 \x01(\tR\vinstanceUrl\"~\n" +
 	"\rCheckResponse\x127\n" +
-	"\bproblems\x18\x01 \x03(\v2\x1b.wellhead.source.v1.ProblemR\bproblems\"]\n" +
+	"\bproblems\x18\x01 \x03(\v2\x1b.wellhead.source.v1.ProblemR\bproblems\x124\n" +
+	"\asamples\x18\x02 \x03(\v2\x1a.wellhead.source.v1.SampleR\asamples\"4\n" +
+	"\x06Sample\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06events\x18\x02 \x03(\fR\x06events\"w\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x10\n" +
-	"\x03fix\x18\x04 \x01(\tR\x03fix\"\xa9\x01\n" +
+	"\x03fix\x18\x04 \x01(\tR\x03fix\x12\x18\n" +
+	"\awarning\x18\x05 \x01(\bR\awarning\"\xa9\x01\n" +
 	"\x0fDiscoverRequest\x128\n" +
 	"\x06source\x18\x01 \x01(\v2 .wellhead.source.v1.SourceConfigR\x06source\x12!\n" +
 	"\faccess_token\x18\x02 \x01(\tR\vaccessToken\x12!\n" +
@@ -2801,7 +2888,7 @@ func file_source_proto_rawDescGZIP() []byte {
 	return file_source_proto_rawDescData
 }
 
-var file_source_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_source_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_source_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: wellhead.source.v1.DescribeRequest
 	(*Description)(nil),      // 1: wellhead.source.v1.Description
@@ -2809,92 +2896,94 @@ var file_source_proto_goTypes = []any{
 	(*SourceConfig)(nil),     // 3: wellhead.source.v1.SourceConfig
 	(*CheckRequest)(nil),     // 4: wellhead.source.v1.CheckRequest
 	(*CheckResponse)(nil),    // 5: wellhead.source.v1.CheckResponse
-	(*Problem)(nil),          // 6: wellhead.source.v1.Problem
-	(*DiscoverRequest)(nil),  // 7: wellhead.source.v1.DiscoverRequest
-	(*DiscoverResponse)(nil), // 8: wellhead.source.v1.DiscoverResponse
-	(*StreamInfo)(nil),       // 9: wellhead.source.v1.StreamInfo
-	(*ServeRequest)(nil),     // 10: wellhead.source.v1.ServeRequest
-	(*ServedSource)(nil),     // 11: wellhead.source.v1.ServedSource
-	(*Certificate)(nil),      // 12: wellhead.source.v1.Certificate
-	(*ServeResponse)(nil),    // 13: wellhead.source.v1.ServeResponse
-	(*ToSource)(nil),         // 14: wellhead.source.v1.ToSource
-	(*FromSource)(nil),       // 15: wellhead.source.v1.FromSource
-	(*Start)(nil),            // 16: wellhead.source.v1.Start
-	(*Limits)(nil),           // 17: wellhead.source.v1.Limits
-	(*Started)(nil),          // 18: wellhead.source.v1.Started
-	(*Update)(nil),           // 19: wellhead.source.v1.Update
-	(*Batch)(nil),            // 20: wellhead.source.v1.Batch
-	(*Group)(nil),            // 21: wellhead.source.v1.Group
-	(*Verdict)(nil),          // 22: wellhead.source.v1.Verdict
-	(*Stored)(nil),           // 23: wellhead.source.v1.Stored
-	(*Violation)(nil),        // 24: wellhead.source.v1.Violation
-	(*NotStored)(nil),        // 25: wellhead.source.v1.NotStored
-	(*TokenRequest)(nil),     // 26: wellhead.source.v1.TokenRequest
-	(*Token)(nil),            // 27: wellhead.source.v1.Token
-	(*TokenRejected)(nil),    // 28: wellhead.source.v1.TokenRejected
-	(*Progress)(nil),         // 29: wellhead.source.v1.Progress
-	(*Health)(nil),           // 30: wellhead.source.v1.Health
-	(*Drain)(nil),            // 31: wellhead.source.v1.Drain
-	(*Drained)(nil),          // 32: wellhead.source.v1.Drained
-	(*SyncReport)(nil),       // 33: wellhead.source.v1.SyncReport
-	(*SyncList)(nil),         // 34: wellhead.source.v1.SyncList
-	(*Sync)(nil),             // 35: wellhead.source.v1.Sync
-	(*SyncRun)(nil),          // 36: wellhead.source.v1.SyncRun
-	(*SyncCommand)(nil),      // 37: wellhead.source.v1.SyncCommand
-	(*SyncAnswer)(nil),       // 38: wellhead.source.v1.SyncAnswer
+	(*Sample)(nil),           // 6: wellhead.source.v1.Sample
+	(*Problem)(nil),          // 7: wellhead.source.v1.Problem
+	(*DiscoverRequest)(nil),  // 8: wellhead.source.v1.DiscoverRequest
+	(*DiscoverResponse)(nil), // 9: wellhead.source.v1.DiscoverResponse
+	(*StreamInfo)(nil),       // 10: wellhead.source.v1.StreamInfo
+	(*ServeRequest)(nil),     // 11: wellhead.source.v1.ServeRequest
+	(*ServedSource)(nil),     // 12: wellhead.source.v1.ServedSource
+	(*Certificate)(nil),      // 13: wellhead.source.v1.Certificate
+	(*ServeResponse)(nil),    // 14: wellhead.source.v1.ServeResponse
+	(*ToSource)(nil),         // 15: wellhead.source.v1.ToSource
+	(*FromSource)(nil),       // 16: wellhead.source.v1.FromSource
+	(*Start)(nil),            // 17: wellhead.source.v1.Start
+	(*Limits)(nil),           // 18: wellhead.source.v1.Limits
+	(*Started)(nil),          // 19: wellhead.source.v1.Started
+	(*Update)(nil),           // 20: wellhead.source.v1.Update
+	(*Batch)(nil),            // 21: wellhead.source.v1.Batch
+	(*Group)(nil),            // 22: wellhead.source.v1.Group
+	(*Verdict)(nil),          // 23: wellhead.source.v1.Verdict
+	(*Stored)(nil),           // 24: wellhead.source.v1.Stored
+	(*Violation)(nil),        // 25: wellhead.source.v1.Violation
+	(*NotStored)(nil),        // 26: wellhead.source.v1.NotStored
+	(*TokenRequest)(nil),     // 27: wellhead.source.v1.TokenRequest
+	(*Token)(nil),            // 28: wellhead.source.v1.Token
+	(*TokenRejected)(nil),    // 29: wellhead.source.v1.TokenRejected
+	(*Progress)(nil),         // 30: wellhead.source.v1.Progress
+	(*Health)(nil),           // 31: wellhead.source.v1.Health
+	(*Drain)(nil),            // 32: wellhead.source.v1.Drain
+	(*Drained)(nil),          // 33: wellhead.source.v1.Drained
+	(*SyncReport)(nil),       // 34: wellhead.source.v1.SyncReport
+	(*SyncList)(nil),         // 35: wellhead.source.v1.SyncList
+	(*Sync)(nil),             // 36: wellhead.source.v1.Sync
+	(*SyncRun)(nil),          // 37: wellhead.source.v1.SyncRun
+	(*SyncCommand)(nil),      // 38: wellhead.source.v1.SyncCommand
+	(*SyncAnswer)(nil),       // 39: wellhead.source.v1.SyncAnswer
 }
 var file_source_proto_depIdxs = []int32{
 	2,  // 0: wellhead.source.v1.Description.events:type_name -> wellhead.source.v1.EventSchema
 	3,  // 1: wellhead.source.v1.CheckRequest.source:type_name -> wellhead.source.v1.SourceConfig
-	6,  // 2: wellhead.source.v1.CheckResponse.problems:type_name -> wellhead.source.v1.Problem
-	3,  // 3: wellhead.source.v1.DiscoverRequest.source:type_name -> wellhead.source.v1.SourceConfig
-	9,  // 4: wellhead.source.v1.DiscoverResponse.streams:type_name -> wellhead.source.v1.StreamInfo
-	11, // 5: wellhead.source.v1.ServeRequest.sources:type_name -> wellhead.source.v1.ServedSource
-	12, // 6: wellhead.source.v1.ServeRequest.certificate:type_name -> wellhead.source.v1.Certificate
-	16, // 7: wellhead.source.v1.ToSource.start:type_name -> wellhead.source.v1.Start
-	19, // 8: wellhead.source.v1.ToSource.update:type_name -> wellhead.source.v1.Update
-	22, // 9: wellhead.source.v1.ToSource.verdict:type_name -> wellhead.source.v1.Verdict
-	27, // 10: wellhead.source.v1.ToSource.token:type_name -> wellhead.source.v1.Token
-	31, // 11: wellhead.source.v1.ToSource.drain:type_name -> wellhead.source.v1.Drain
-	37, // 12: wellhead.source.v1.ToSource.sync_command:type_name -> wellhead.source.v1.SyncCommand
-	18, // 13: wellhead.source.v1.FromSource.started:type_name -> wellhead.source.v1.Started
-	20, // 14: wellhead.source.v1.FromSource.batch:type_name -> wellhead.source.v1.Batch
-	26, // 15: wellhead.source.v1.FromSource.token_request:type_name -> wellhead.source.v1.TokenRequest
-	28, // 16: wellhead.source.v1.FromSource.token_rejected:type_name -> wellhead.source.v1.TokenRejected
-	29, // 17: wellhead.source.v1.FromSource.progress:type_name -> wellhead.source.v1.Progress
-	30, // 18: wellhead.source.v1.FromSource.health:type_name -> wellhead.source.v1.Health
-	32, // 19: wellhead.source.v1.FromSource.drained:type_name -> wellhead.source.v1.Drained
-	33, // 20: wellhead.source.v1.FromSource.sync_report:type_name -> wellhead.source.v1.SyncReport
-	3,  // 21: wellhead.source.v1.Start.source:type_name -> wellhead.source.v1.SourceConfig
-	17, // 22: wellhead.source.v1.Start.limits:type_name -> wellhead.source.v1.Limits
-	3,  // 23: wellhead.source.v1.Update.source:type_name -> wellhead.source.v1.SourceConfig
-	21, // 24: wellhead.source.v1.Batch.groups:type_name -> wellhead.source.v1.Group
-	24, // 25: wellhead.source.v1.Batch.violations:type_name -> wellhead.source.v1.Violation
-	23, // 26: wellhead.source.v1.Verdict.stored:type_name -> wellhead.source.v1.Stored
-	25, // 27: wellhead.source.v1.Verdict.not_stored:type_name -> wellhead.source.v1.NotStored
-	24, // 28: wellhead.source.v1.Stored.violations:type_name -> wellhead.source.v1.Violation
-	6,  // 29: wellhead.source.v1.Health.problems:type_name -> wellhead.source.v1.Problem
-	34, // 30: wellhead.source.v1.SyncReport.list:type_name -> wellhead.source.v1.SyncList
-	36, // 31: wellhead.source.v1.SyncReport.runs:type_name -> wellhead.source.v1.SyncRun
-	38, // 32: wellhead.source.v1.SyncReport.answers:type_name -> wellhead.source.v1.SyncAnswer
-	35, // 33: wellhead.source.v1.SyncList.syncs:type_name -> wellhead.source.v1.Sync
-	6,  // 34: wellhead.source.v1.SyncRun.error:type_name -> wellhead.source.v1.Problem
-	6,  // 35: wellhead.source.v1.SyncAnswer.error:type_name -> wellhead.source.v1.Problem
-	0,  // 36: wellhead.source.v1.Source.Describe:input_type -> wellhead.source.v1.DescribeRequest
-	4,  // 37: wellhead.source.v1.Source.Check:input_type -> wellhead.source.v1.CheckRequest
-	7,  // 38: wellhead.source.v1.Source.Discover:input_type -> wellhead.source.v1.DiscoverRequest
-	10, // 39: wellhead.source.v1.Source.Serve:input_type -> wellhead.source.v1.ServeRequest
-	14, // 40: wellhead.source.v1.Source.Run:input_type -> wellhead.source.v1.ToSource
-	1,  // 41: wellhead.source.v1.Source.Describe:output_type -> wellhead.source.v1.Description
-	5,  // 42: wellhead.source.v1.Source.Check:output_type -> wellhead.source.v1.CheckResponse
-	8,  // 43: wellhead.source.v1.Source.Discover:output_type -> wellhead.source.v1.DiscoverResponse
-	13, // 44: wellhead.source.v1.Source.Serve:output_type -> wellhead.source.v1.ServeResponse
-	15, // 45: wellhead.source.v1.Source.Run:output_type -> wellhead.source.v1.FromSource
-	41, // [41:46] is the sub-list for method output_type
-	36, // [36:41] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	7,  // 2: wellhead.source.v1.CheckResponse.problems:type_name -> wellhead.source.v1.Problem
+	6,  // 3: wellhead.source.v1.CheckResponse.samples:type_name -> wellhead.source.v1.Sample
+	3,  // 4: wellhead.source.v1.DiscoverRequest.source:type_name -> wellhead.source.v1.SourceConfig
+	10, // 5: wellhead.source.v1.DiscoverResponse.streams:type_name -> wellhead.source.v1.StreamInfo
+	12, // 6: wellhead.source.v1.ServeRequest.sources:type_name -> wellhead.source.v1.ServedSource
+	13, // 7: wellhead.source.v1.ServeRequest.certificate:type_name -> wellhead.source.v1.Certificate
+	17, // 8: wellhead.source.v1.ToSource.start:type_name -> wellhead.source.v1.Start
+	20, // 9: wellhead.source.v1.ToSource.update:type_name -> wellhead.source.v1.Update
+	23, // 10: wellhead.source.v1.ToSource.verdict:type_name -> wellhead.source.v1.Verdict
+	28, // 11: wellhead.source.v1.ToSource.token:type_name -> wellhead.source.v1.Token
+	32, // 12: wellhead.source.v1.ToSource.drain:type_name -> wellhead.source.v1.Drain
+	38, // 13: wellhead.source.v1.ToSource.sync_command:type_name -> wellhead.source.v1.SyncCommand
+	19, // 14: wellhead.source.v1.FromSource.started:type_name -> wellhead.source.v1.Started
+	21, // 15: wellhead.source.v1.FromSource.batch:type_name -> wellhead.source.v1.Batch
+	27, // 16: wellhead.source.v1.FromSource.token_request:type_name -> wellhead.source.v1.TokenRequest
+	29, // 17: wellhead.source.v1.FromSource.token_rejected:type_name -> wellhead.source.v1.TokenRejected
+	30, // 18: wellhead.source.v1.FromSource.progress:type_name -> wellhead.source.v1.Progress
+	31, // 19: wellhead.source.v1.FromSource.health:type_name -> wellhead.source.v1.Health
+	33, // 20: wellhead.source.v1.FromSource.drained:type_name -> wellhead.source.v1.Drained
+	34, // 21: wellhead.source.v1.FromSource.sync_report:type_name -> wellhead.source.v1.SyncReport
+	3,  // 22: wellhead.source.v1.Start.source:type_name -> wellhead.source.v1.SourceConfig
+	18, // 23: wellhead.source.v1.Start.limits:type_name -> wellhead.source.v1.Limits
+	3,  // 24: wellhead.source.v1.Update.source:type_name -> wellhead.source.v1.SourceConfig
+	22, // 25: wellhead.source.v1.Batch.groups:type_name -> wellhead.source.v1.Group
+	25, // 26: wellhead.source.v1.Batch.violations:type_name -> wellhead.source.v1.Violation
+	24, // 27: wellhead.source.v1.Verdict.stored:type_name -> wellhead.source.v1.Stored
+	26, // 28: wellhead.source.v1.Verdict.not_stored:type_name -> wellhead.source.v1.NotStored
+	25, // 29: wellhead.source.v1.Stored.violations:type_name -> wellhead.source.v1.Violation
+	7,  // 30: wellhead.source.v1.Health.problems:type_name -> wellhead.source.v1.Problem
+	35, // 31: wellhead.source.v1.SyncReport.list:type_name -> wellhead.source.v1.SyncList
+	37, // 32: wellhead.source.v1.SyncReport.runs:type_name -> wellhead.source.v1.SyncRun
+	39, // 33: wellhead.source.v1.SyncReport.answers:type_name -> wellhead.source.v1.SyncAnswer
+	36, // 34: wellhead.source.v1.SyncList.syncs:type_name -> wellhead.source.v1.Sync
+	7,  // 35: wellhead.source.v1.SyncRun.error:type_name -> wellhead.source.v1.Problem
+	7,  // 36: wellhead.source.v1.SyncAnswer.error:type_name -> wellhead.source.v1.Problem
+	0,  // 37: wellhead.source.v1.Source.Describe:input_type -> wellhead.source.v1.DescribeRequest
+	4,  // 38: wellhead.source.v1.Source.Check:input_type -> wellhead.source.v1.CheckRequest
+	8,  // 39: wellhead.source.v1.Source.Discover:input_type -> wellhead.source.v1.DiscoverRequest
+	11, // 40: wellhead.source.v1.Source.Serve:input_type -> wellhead.source.v1.ServeRequest
+	15, // 41: wellhead.source.v1.Source.Run:input_type -> wellhead.source.v1.ToSource
+	1,  // 42: wellhead.source.v1.Source.Describe:output_type -> wellhead.source.v1.Description
+	5,  // 43: wellhead.source.v1.Source.Check:output_type -> wellhead.source.v1.CheckResponse
+	9,  // 44: wellhead.source.v1.Source.Discover:output_type -> wellhead.source.v1.DiscoverResponse
+	14, // 45: wellhead.source.v1.Source.Serve:output_type -> wellhead.source.v1.ServeResponse
+	16, // 46: wellhead.source.v1.Source.Run:output_type -> wellhead.source.v1.FromSource
+	42, // [42:47] is the sub-list for method output_type
+	37, // [37:42] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_source_proto_init() }
@@ -2902,7 +2991,7 @@ func file_source_proto_init() {
 	if File_source_proto != nil {
 		return
 	}
-	file_source_proto_msgTypes[14].OneofWrappers = []any{
+	file_source_proto_msgTypes[15].OneofWrappers = []any{
 		(*ToSource_Start)(nil),
 		(*ToSource_Update)(nil),
 		(*ToSource_Verdict)(nil),
@@ -2910,7 +2999,7 @@ func file_source_proto_init() {
 		(*ToSource_Drain)(nil),
 		(*ToSource_SyncCommand)(nil),
 	}
-	file_source_proto_msgTypes[15].OneofWrappers = []any{
+	file_source_proto_msgTypes[16].OneofWrappers = []any{
 		(*FromSource_Started)(nil),
 		(*FromSource_Batch)(nil),
 		(*FromSource_TokenRequest)(nil),
@@ -2920,7 +3009,7 @@ func file_source_proto_init() {
 		(*FromSource_Drained)(nil),
 		(*FromSource_SyncReport)(nil),
 	}
-	file_source_proto_msgTypes[22].OneofWrappers = []any{
+	file_source_proto_msgTypes[23].OneofWrappers = []any{
 		(*Verdict_Stored)(nil),
 		(*Verdict_NotStored)(nil),
 	}
@@ -2930,7 +3019,7 @@ func file_source_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_source_proto_rawDesc), len(file_source_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -53,20 +53,29 @@ type checkCommand struct {
 type checked struct {
 	Good     bool             `json:"good"`
 	Problems []config.Problem `json:"problems"`
+	// Samples are what sources would emit.
+	Samples []host.Sample `json:"samples,omitempty"`
 }
 
 // Run reports everything that is wrong.
 func (c *checkCommand) Run(ctx context.Context, s *shell) error {
 	conf, loaded := config.Load(c.Config)
 	err := loaded
+	var samples []host.Sample
 	if conf.Dir() != "" { // else there is no file
-		err = host.Check(ctx, conf, loaded, c.Offline)
+		samples, err = host.Check(ctx, conf, loaded, c.Offline)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if c.JSON {
-		return s.printChecked(err)
+		return s.printChecked(err, samples)
+	}
+	for _, sample := range samples {
+		fmt.Fprintf(s.out, "sources.%s, sync %s: its first rows would be\n", sample.Source, sample.Sync)
+		for _, e := range sample.Events {
+			fmt.Fprintf(s.out, "  %s\n", printable(string(e)))
+		}
 	}
 	found := problemsIn(err)
 	if len(found.Errors()) > 0 {
@@ -80,8 +89,8 @@ func (c *checkCommand) Run(ctx context.Context, s *shell) error {
 	return nil
 }
 
-func (s *shell) printChecked(err error) error {
-	result := checked{Good: len(problemsIn(err).Errors()) == 0, Problems: []config.Problem{}}
+func (s *shell) printChecked(err error, samples []host.Sample) error {
+	result := checked{Good: len(problemsIn(err).Errors()) == 0, Problems: []config.Problem{}, Samples: samples}
 	if err != nil {
 		result.Problems = problemsIn(err)
 	}

@@ -85,6 +85,7 @@ var law = map[string]room{
 
 	"plugins/sql":          {imports: []string{"sdk", "plugins/sql/source"}},
 	"plugins/sql/source":   {imports: []string{"sdk", "sdk/schedule", "plugins/sql/"}, tests: []string{"sdk/wire"}},
+	"plugins/sql/mirror":   {},
 	"plugins/sql/database": {imports: []string{"plugins/sql/row"}, tests: []string{"plugins/sql/servers"}},
 	"plugins/sql/row":      {imports: []string{"sdk"}},
 	"plugins/sql/servers":  {},

@@ -125,7 +125,7 @@ func TestDescribeAndCheckWorkWithoutAHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(problems) != 1 || len(problems["without"]) != 1 || problems["without"][0].Code != "no_token" {
+	if len(problems) != 1 || len(problems["without"].Problems) != 1 || problems["without"].Problems[0].Code != "no_token" {
 		t.Errorf("problems %v", problems)
 	}
 	spec.Path = "/no/such/plugin"

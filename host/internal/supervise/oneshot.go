@@ -78,12 +78,36 @@ func Describe(ctx context.Context, spec Spec, log *slog.Logger) (*wire.Descripti
 	return description, err
 }
 
+// Checked is what a plugin found when it looked at a source's settings.
+type Checked struct {
+	Problems []Problem
+	Samples  []Sample
+}
+
+// Sample is what the first records of a sync would become: events in JSON.
+type Sample struct {
+	Sync   string
+	Events [][]byte
+}
+
+// maxSamples bounds the samples of a source; each is bounded by the size of the
+// plugin's answer.
+const maxSamples = 256
+
+func samples(list []*wire.Sample) []Sample {
+	var out []Sample
+	for _, s := range list[:min(len(list), maxSamples)] {
+		out = append(out, Sample{shorten(s.GetName(), maxText), s.GetEvents()})
+	}
+	return out
+}
+
 // Check asks a plugin to look at each source's settings from outside. It returns
-// the problems by source; a source without an entry has none. Token gives the
+// what it found by source; a source without an entry has no problems. Token gives the
 // access token of a source, or nil; it may be nil itself.
 func Check(ctx context.Context, spec Spec, log *slog.Logger, token func(event.SourceID) *wire.Token,
-) (map[event.SourceID][]Problem, error) {
-	found := map[event.SourceID][]Problem{}
+) (map[event.SourceID]Checked, error) {
+	found := map[event.SourceID]Checked{}
 	err := Visit(ctx, spec, log, func(ctx context.Context, d *wire.Description, rpc wire.SourceClient) error {
 		var faults []error
 		for i := range spec.Sources {
@@ -100,8 +124,8 @@ func Check(ctx context.Context, spec Spec, log *slog.Logger, token func(event.So
 				faults = append(faults, e)
 				continue
 			}
-			if list := problems(answer.GetProblems()); len(list) > 0 {
-				found[source.ID] = list
+			if c := (Checked{problems(answer.GetProblems()), samples(answer.GetSamples())}); len(c.Problems) > 0 || len(c.Samples) > 0 {
+				found[source.ID] = c
 			}
 		}
 		return errors.Join(faults...)

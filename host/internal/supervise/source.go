@@ -176,8 +176,10 @@ func (s *source) start(session Session) *wire.Start {
 	if _, ok := session.(Syncs); ok {
 		limits.Syncs = wire.MaxSyncs
 	}
+	config := spec.sourceConfig(s.spec, s.tenure.description)
+	config.StateDir = s.spec.StateDir
 	return &wire.Start{
-		Source:     spec.sourceConfig(s.spec, s.tenure.description),
+		Source:     config,
 		Checkpoint: session.Checkpoint(),
 		Limits:     limits,
 		Generation: s.tenure.generation,

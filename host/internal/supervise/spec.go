@@ -44,6 +44,8 @@ type SourceSpec struct {
 	// instead: what proves who asks for consent is the host's alone.
 	WithoutAuth []byte
 	Keys        []string
+	// StateDir is a folder of the source's own, made when it starts; empty: none.
+	StateDir string
 }
 
 // Limits bound what a source may hand over.

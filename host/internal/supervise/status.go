@@ -71,6 +71,7 @@ type Problem struct {
 	Path    string `json:"path,omitempty"` // JSON Pointer into the source's config
 	Message string `json:"message"`
 	Fix     string `json:"fix,omitempty"`
+	Warning bool   `json:"warning,omitempty"` // the source works all the same
 }
 
 // Progress tells how far a source's long read has come.
@@ -170,6 +171,7 @@ func problems(list []*wire.Problem) []Problem {
 		out = append(out, Problem{
 			Code: shorten(p.GetCode(), maxText), Path: shorten(p.GetPath(), maxText),
 			Message: shorten(p.GetMessage(), maxText), Fix: shorten(p.GetFix(), maxText),
+			Warning: p.GetWarning(),
 		})
 	}
 	return out

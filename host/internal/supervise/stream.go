@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -107,6 +108,11 @@ func (s *source) converse(ctx context.Context) error {
 	}
 	defer s.tenure.entry.supervisor.roster.leave(s.spec.ID, st)
 	defer st.syncs.close()
+	if dir := s.spec.StateDir; dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return s.fault(CodeSourceFailed, err.Error(), "let the user that runs wellhead write there")
+		}
+	}
 	if err := st.send(&wire.ToSource{Message: &wire.ToSource_Start{Start: s.start(session)}}); err != nil {
 		return err
 	}

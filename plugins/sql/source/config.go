@@ -21,6 +21,7 @@ var configSchema []byte
 // config is a source's.
 type config struct {
 	source   string
+	stateDir string
 	URL      string                `json:"url"`
 	Interval duration              `json:"interval"`
 	Overlap  duration              `json:"overlap"`
@@ -43,14 +44,14 @@ type syncConfig struct {
 
 // The modes of a sync.
 const (
-	incremental = "incremental"
-	full        = "full"
-	mirror      = "mirror"
+	modeIncremental = "incremental"
+	modeFull        = "full"
+	modeMirror      = "mirror"
 )
 
 func readConfig(s *sdk.Settings) (config, error) {
 	c := defaults()
-	c.source = s.Source
+	c.source, c.stateDir = s.Source, s.StateDir
 	err := s.Config(&c)
 	return c, err
 }
@@ -114,19 +115,19 @@ func (c *config) spec(name string, parse func(string) (database.Query, error)) (
 	}
 	placed := out.query.Uses(database.Cursor) || out.query.Uses(database.LastSyncTime)
 	if out.mode == "" {
-		out.mode = full
+		out.mode = modeFull
 		if s.Cursor != "" || placed {
-			out.mode = incremental
+			out.mode = modeIncremental
 		}
 	}
 	switch {
 	case out.query.Uses(database.Cursor) && s.Cursor == "":
 		bad("/cursor", "is missing, and the query has {{cursor}}", "name the column that grows when a row changes, such as updated_at")
-	case out.mode == incremental && s.Cursor == "" && !placed:
+	case out.mode == modeIncremental && s.Cursor == "" && !placed:
 		bad("/cursor", "is missing", "name the column that grows when a row changes, such as updated_at, or write mode: full or mirror")
-	case out.mode != incremental && placed:
+	case out.mode != modeIncremental && placed:
 		bad("/query", "mode: "+out.mode+" reads all rows, and the query asks for new ones", "leave the placeholder out, or write mode: incremental")
-	case out.mode != incremental && s.Cursor != "":
+	case out.mode != modeIncremental && s.Cursor != "":
 		bad("/cursor", "is for mode: incremental", "leave it out")
 	}
 	return out, problems

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"), goleak.IgnoreTopFunction("github.com/go-sql-driver/mysql.(*mysqlConn).startWatcher.func1"))
 }
 
 // fakeStream is the host: it stores what is new, and the checkpoint after it.
@@ -166,23 +166,31 @@ func configOf(t *testing.T, text string) config {
 	return c
 }
 
+// due makes what is due later due now. The lock is held.
+func (f *fakeStream) due() {
+	if f.checkpoint == nil {
+		return
+	}
+	var saved struct {
+		V     int                                   `json:"v"`
+		Syncs map[string]map[string]json.RawMessage `json:"syncs"`
+	}
+	if err := json.Unmarshal(f.checkpoint, &saved); err != nil {
+		panic(err)
+	}
+	for _, s := range saved.Syncs {
+		delete(s, "due")
+	}
+	f.checkpoint, _ = json.Marshal(saved)
+}
+
 // oneRun runs all syncs until each has ended a run, and returns the events of it.
 func (f *fakeStream) oneRun(t *testing.T, c config) []event {
 	t.Helper()
 	f.mu.Lock()
 	from := len(f.events)
 	clear(f.runs)
-	// What is due later is due now.
-	var saved map[string]any
-	if f.checkpoint != nil {
-		if err := json.Unmarshal(f.checkpoint, &saved); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range saved["syncs"].(map[string]any) {
-			delete(s.(map[string]any), "due")
-		}
-		f.checkpoint, _ = json.Marshal(saved)
-	}
+	f.due()
 	f.mu.Unlock()
 	kill := f.start(t, c)
 	f.await(t, "the end of a run", func() bool {

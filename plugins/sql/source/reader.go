@@ -17,9 +17,11 @@ import (
 // reader reads one sync.
 type reader struct {
 	spec
-	db      database.Database
-	limits  sdk.Limits
-	timeout time.Duration
+	db     database.Database
+	limits sdk.Limits
+	// stateDir is the source's folder; empty: it has none.
+	stateDir string
+	timeout  time.Duration
 }
 
 // state is how far a sync has come.
@@ -31,6 +33,8 @@ type state struct {
 	// Marks are values of Cursor with the time at which they were the greatest, for
 	// cursors that are no times. They grow in both.
 	Marks []mark `json:"marks,omitempty"`
+	// Mirror is the id of the state of mode mirror.
+	Mirror string `json:"mirror,omitempty"`
 	// Run is the run that is under way.
 	Run *progress `json:"run,omitempty"`
 }
@@ -104,7 +108,7 @@ func (r *reader) read(ctx context.Context, t *schedule.Task, slow *time.Timer) e
 	}
 	if s.Run == nil {
 		s.Run = r.begin(s, tx.Now(), r.kind(s))
-		if r.mode != incremental { // its messages are told apart by the run
+		if r.mode == modeFull { // its messages are told apart by the run
 			if _, err := t.Store(ctx, s, nil); err != nil {
 				return err
 			}
@@ -112,7 +116,7 @@ func (r *reader) read(ctx context.Context, t *schedule.Task, slow *time.Timer) e
 	}
 	s.Run.Reads = tx.Now()
 	p := &page{reader: r, task: t, mapper: mapper, slow: slow, state: &s}
-	if r.mode == mirror {
+	if r.mode == modeMirror {
 		return p.mirror(ctx, tx, columns)
 	}
 	rows, err := tx.Rows(ctx, database.Read{
@@ -136,7 +140,7 @@ func (r *reader) read(ctx context.Context, t *schedule.Task, slow *time.Timer) e
 
 // kind is what people call a run.
 func (r *reader) kind(s state) string {
-	if r.mode == incremental && s.Began == (database.Value{}) {
+	if r.mode == modeIncremental && s.Began == (database.Value{}) {
 		return "backfill"
 	}
 	return r.mode
@@ -286,10 +290,7 @@ func (p *page) add(ctx context.Context, rows database.Rows, order []int) error {
 			err = errors.New("the cursor is null")
 		}
 	}
-	if err := p.event(values, err); err != nil {
-		return err
-	}
-	if err != nil {
+	if p.event(values, p.salt(), err); err != nil {
 		// Without a place among the others; what follows it has one.
 		return p.fill(ctx)
 	}
@@ -300,9 +301,17 @@ func (p *page) add(ctx context.Context, rows database.Rows, order []int) error {
 	return p.fill(ctx)
 }
 
-// event adds the event of the row that the mapper has read, or counts it where
-// err says why there is none.
-func (p *page) event(values [][]byte, err error) error {
+// salt is what makes a message id beside the row's content.
+func (p *page) salt() string {
+	if p.mode == modeFull {
+		return p.state.Run.ID
+	}
+	return ""
+}
+
+// event adds the event of the row that the mapper has read, or counts the row where
+// err says why it has none or where it is too large; it reports which.
+func (p *page) event(values [][]byte, salt string, err error) bool {
 	p.rows++
 	if most := p.limits.EventBytes; err == nil && most > 0 && p.mapper.Len() > most {
 		err = fmt.Errorf("its event has %d bytes, limits.event is %d", p.mapper.Len(), most)
@@ -312,15 +321,11 @@ func (p *page) event(values [][]byte, err error) error {
 			p.key = p.mapper.AppendKey(p.key[:0], values)
 			p.first = fmt.Sprintf("%.100s: %s", p.key, err)
 		}
-		return nil
-	}
-	salt := ""
-	if p.mode != incremental {
-		salt = p.state.Run.ID
+		return false
 	}
 	p.starts = append(p.starts, len(p.buffer))
 	p.buffer = p.mapper.AppendEvent(p.buffer, salt)
-	return nil
+	return true
 }
 
 // fill stores the page if it is full.

@@ -57,7 +57,7 @@ func once(ctx context.Context, s schedule.Stream, read func() (config, error), a
 			problems[0].Path = at + problems[0].Path
 			job.Problem = &problems[0]
 		} else {
-			r := &reader{spec: sp, db: db, limits: s.Limits(), timeout: time.Duration(c.Timeout)}
+			r := &reader{spec: sp, db: db, limits: s.Limits(), stateDir: c.stateDir, timeout: time.Duration(c.Timeout)}
 			job.Interval, job.Run = sp.interval, r.run
 			job.Explain = func(err error) (sdk.Problem, time.Duration) { return fault{c.URL, at}.problem(err), 0 }
 			job.Silence = 2 * time.Duration(c.Timeout)
