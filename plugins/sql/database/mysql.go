@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,17 +61,11 @@ var mysqlFlavour = &flavour{
 		}
 		return Value{Text, ""}
 	},
-	// The columns are id, select_type, table, [partitions,] type, possible_keys, …
 	explain: "explain ",
-	indexed: func(plan [][]string) bool {
-		for _, step := range plan {
-			for _, cell := range step {
-				if cell == "range" {
-					return true
-				}
-			}
-		}
-		return false
+	// Of a small table the whole is read though there is an index that would do.
+	indexed: func(columns []string, plan [][]string) bool {
+		i := slices.Index(columns, "possible_keys")
+		return i < 0 || slices.ContainsFunc(plan, func(step []string) bool { return step[i] != "" })
 	},
 	tables: func(ctx context.Context, db *sql.DB, name string) ([]Table, error) {
 		return standardTables(ctx, db, `select table_name, column_name, column_type from information_schema.columns

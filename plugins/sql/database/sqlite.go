@@ -35,7 +35,7 @@ var sqliteFlavour = &flavour{
 		return Value{Text, ""}
 	},
 	explain: "explain query plan ",
-	indexed: func(plan [][]string) bool {
+	indexed: func(_ []string, plan [][]string) bool {
 		return slices.ContainsFunc(plan, func(step []string) bool {
 			detail := step[len(step)-1]
 			return strings.Contains(detail, "SEARCH") && strings.Contains(detail, ">")

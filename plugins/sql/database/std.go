@@ -34,7 +34,7 @@ type flavour struct {
 	least  func(c *Column) Value
 	// indexed tells by a plan, one row a step, whether a range of an index is read.
 	explain string
-	indexed func(plan [][]string) bool
+	indexed func(columns []string, plan [][]string) bool
 	tables  func(ctx context.Context, db *sql.DB, name string) ([]Table, error)
 	rights  func(ctx context.Context, db *sql.DB) ([]string, error)
 	// prepare: statements are prepared, so that values come in the binary form.
@@ -265,7 +265,7 @@ func (t *standardTx) Indexed(ctx context.Context, r Read) (found, known bool, er
 		}
 		plan = append(plan, step)
 	}
-	return t.indexed(plan), true, rows.Err()
+	return t.indexed(columns, plan), true, rows.Err()
 }
 
 // valueOf keeps what a driver returned.
