@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -123,10 +122,6 @@ func identify(id string) string {
 	return attachment("PUT", "/api/v1/customers/"+id, `{"n":1}`)
 }
 
-func operation(n int) string {
-	return attachment("POST", "/api/v2/entity", fmt.Sprintf(`{"n":%d}`, n))
-}
-
 // partial returns the failures of a batch by index.
 func partial(t *testing.T, err error) destination.Partial {
 	t.Helper()
@@ -196,66 +191,6 @@ func TestRequestsAreRepeatedAsTheyWereInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestOperationsThatFollowEachOtherGoInOneBatch(t *testing.T) {
-	a := &api{}
-	d := serve(t, a)
-	err := d.Send(t.Context(), batch(
-		operation(0), operation(1), operation(2),
-		identify("5"),
-		operation(4),
-		attachment("POST", "/api/v2/entity", `[{"n":5}]`), // no operation: it is not put into a batch
-		operation(6), operation(7),
-		attachment("POST", "/api/v2/entity?x=y", `{"n":8}`),
-		attachment("POST", "/api/v2/entity", `{"n":9}]},{"batch":[{}`),
-		operation(10),
-	))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.wants(t,
-		`POST /api/v2/batch {"batch":[{"n":0},{"n":1},{"n":2}]}`,
-		`PUT /api/v1/customers/5 {"n":1}`,
-		`POST /api/v2/entity {"n":4}`,
-		`POST /api/v2/entity [{"n":5}]`,
-		`POST /api/v2/batch {"batch":[{"n":6},{"n":7}]}`,
-		`POST /api/v2/entity?x=y {"n":8}`,
-		`POST /api/v2/entity {"n":9}]},{"batch":[{}`,
-		`POST /api/v2/entity {"n":10}`,
-	)
-}
-
-func TestBatchIsAtMost500KB(t *testing.T) {
-	a := &api{}
-	d := serve(t, a)
-	var attachments []string
-	for n := range 32 {
-		attachments = append(attachments, attachment("POST", "/api/v2/entity", fmt.Sprintf(`{"n":%d,"text":"%s"}`, n, strings.Repeat("x", 32_000))))
-	}
-	if err := d.Send(t.Context(), batch(attachments...)); err != nil {
-		t.Fatal(err)
-	}
-	sent := 0
-	for _, request := range a.asked() {
-		body := strings.TrimPrefix(request, "POST /api/v2/batch ")
-		var b struct{ Batch []struct{ N int } }
-		if err := json.Unmarshal([]byte(body), &b); err != nil || len(body) > 500_000 {
-			t.Fatalf("a body of %d bytes: %v", len(body), err)
-		}
-		for _, op := range b.Batch {
-			if op.N != sent {
-				t.Errorf("operation %d at the place of %d", op.N, sent)
-			}
-			sent++
-		}
-	}
-	if n := len(a.asked()); n != 3 || sent != 32 {
-		t.Errorf("%d operations in %d requests", sent, n)
-	}
-	if events, bytes := d.Batch(); events > 1000 || bytes > 4<<20 {
-		t.Errorf("a batch of %d events and %d bytes", events, bytes)
-	}
-}
-
 func TestEventsWithoutARequestAreNotTakenAndToldOncePerSource(t *testing.T) {
 	d := open(t, settings("http://127.0.0.1:1"))
 	var notices []destination.Notice
@@ -303,19 +238,6 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	}
 }
 
-func TestSilentServerIsATimeout(t *testing.T) {
-	release := make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
-	t.Cleanup(s.Close)
-	t.Cleanup(func() { close(release) })
-	c := settings(s.URL)
-	c.Timeout = config.Duration(50 * time.Millisecond)
-	var e *destination.Error
-	if err := open(t, c).Send(t.Context(), batch(identify("5"))); !errors.As(err, &e) || e.Code != "timeout" || e.Kind != destination.Unavailable {
-		t.Errorf("error %v", err)
-	}
-}
-
 func TestConfigIsChecked(t *testing.T) {
 	for want, change := range map[string]func(*journeys.Config){
 		"site_id: is missing":         func(c *journeys.Config) { c.SiteID = "" },
@@ -347,15 +269,6 @@ func TestConfigIsChecked(t *testing.T) {
 	if text := fmt.Sprintf("%v %+v %#v", settings(""), settings(""), settings("")); strings.Contains(text, "s3cret") {
 		t.Error(text)
 	}
-}
-
-// roundTripper stands for the network.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func reply(status int, body string) *http.Response {
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
 func TestRegionOrURLSaysWhereRequestsGo(t *testing.T) {
@@ -421,274 +334,4 @@ func TestHostileAttachmentIsRefusedAndNeverSent(t *testing.T) {
 		t.Errorf("failures %v", kinds(p))
 	}
 	a.wants(t, `POST /api/v2/batch {"batch":[{"n":0},{"n":2}]}`, `PUT /api/v1/customers/5 {"n":1}`)
-}
-
-func TestRedirectIsNotFollowed(t *testing.T) {
-	elsewhere := &api{}
-	other := httptest.NewServer(elsewhere)
-	t.Cleanup(other.Close)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		a := &api{answer: func(w http.ResponseWriter, _ string) bool {
-			w.Header().Set("Location", other.URL+"/api/v1/events")
-			w.WriteHeader(status)
-			return true
-		}}
-		d := serve(t, a)
-		var e *destination.Error
-		if err := d.Send(t.Context(), batch(identify("5"))); !errors.As(err, &e) || e.Kind != destination.Unavailable || !e.Attention || !strings.Contains(e.Hint, "set url") {
-			t.Errorf("%d: %v", status, err)
-		}
-		if n := len(a.asked()); n != 1 {
-			t.Errorf("%d: %d requests", status, n)
-		}
-	}
-	elsewhere.wants(t)
-
-	for region, want := range map[journeys.Region]string{journeys.US: "set region: eu", journeys.EU: "set region: us"} {
-		c := settings("")
-		c.Region = region
-		d := open(t, c)
-		d.SetTransport(roundTripper(func(*http.Request) (*http.Response, error) { return reply(307, ""), nil }))
-		var e *destination.Error
-		if err := d.Send(t.Context(), batch(identify("5"))); !errors.As(err, &e) || !strings.Contains(e.Hint, want) {
-			t.Errorf("region %s: %v", region, err)
-		}
-	}
-}
-
-func TestHugeAnswersAreNotRead(t *testing.T) {
-	for _, status := range []int{200, 400, 207} {
-		a := &api{answer: func(w http.ResponseWriter, _ string) bool {
-			w.WriteHeader(status)
-			n, _ := io.Copy(w, io.LimitReader(zeros{}, 1<<30))
-			if n > 100<<20 {
-				t.Errorf("%d bytes of the answer were taken", n)
-			}
-			return true
-		}}
-		err := serve(t, a).Send(t.Context(), batch(identify("5")))
-		if (err != nil) != (status == 400) || err != nil && len(err.Error()) > 500 {
-			t.Errorf("%d: %v", status, err)
-		}
-	}
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
-}
-
-func status(code int, body string) func(http.ResponseWriter, string) bool {
-	return func(w http.ResponseWriter, request string) bool {
-		if request == region && code != http.StatusServiceUnavailable {
-			return false
-		}
-		w.Header().Set("Retry-After", "7")
-		w.WriteHeader(code)
-		_, _ = io.WriteString(w, body)
-		return true
-	}
-}
-
-func TestAnswerDecidesWhatHappensNext(t *testing.T) {
-	const (
-		waits     = destination.Unavailable
-		fails     = destination.Failed
-		refuses   = destination.Refused
-		attention = true
-	)
-	for code, want := range map[int]struct {
-		kind      destination.Kind
-		attention bool
-	}{
-		301: {waits, attention}, 304: {waits, attention}, 307: {waits, attention}, 308: {waits, attention},
-		401: {waits, attention}, 403: {waits, attention}, 407: {waits, attention},
-		408: {waits, false}, 425: {waits, false}, 429: {waits, false}, 503: {waits, false},
-		500: {fails, false}, 502: {fails, false}, 504: {fails, false}, 520: {fails, false},
-		400: {refuses, false}, 402: {refuses, false}, 404: {refuses, false}, 405: {refuses, false}, 413: {refuses, false}, 422: {refuses, false},
-	} {
-		t.Run(strconv.Itoa(code), func(t *testing.T) {
-			d := serve(t, &api{answer: status(code, `{"meta":{"error":"name cannot\n be blank"}}`)})
-			err := d.Send(t.Context(), batch(identify("pers0n")))
-			e := destination.AsError(err)
-			if want.kind == refuses {
-				e = partial(t, err)[0]
-			}
-			if e.Kind != want.kind || e.Attention != want.attention || e.Code != fmt.Sprintf("http_%d", code) || e.RetryAfter != 7*time.Second {
-				t.Errorf("%#v; want %v, attention %v", e, want.kind, want.attention)
-			}
-			if want.attention && e.Hint == "" {
-				t.Error("no hint for an operator")
-			}
-			if text := e.Error(); code != 304 && !strings.Contains(text, ": name cannot be blank") || strings.Contains(text, "pers0n") || strings.Contains(text, "s3cret") {
-				t.Error(text)
-			}
-		})
-	}
-	for _, code := range []int{200, 201, 202, 204} {
-		if err := serve(t, &api{answer: status(code, "")}).Send(t.Context(), batch(identify("5"))); err != nil {
-			t.Errorf("%d: %v", code, err)
-		}
-	}
-}
-
-func TestErrorShowsCustomerIOsMessageAndNoOtherText(t *testing.T) {
-	long := strings.Repeat("long ", 1000)
-	for body, want := range map[string]string{
-		`{"meta":{"error":"event name must not be blank"}}`:                               "400: event name must not be blank",
-		`{"meta":{"errors":["one","two"]}}`:                                               "400: one; two",
-		`{"errors":[{"reason":"required","field":"identifiers","message":"is missing"}]}`: "400: required: identifiers: is missing",
-		`{"meta":{"error":"` + long + `"}}`:                                               "400: long long",
-		`<html>no such page: /api/v1/customers/5</html>`:                                  "400",
-		`{"path":"/api/v1/customers/5"}`:                                                  "400",
-		`{"meta":"x"}`:                                                                    "400",
-		``:                                                                                "400",
-	} {
-		e := partial(t, serve(t, &api{answer: status(400, body)}).Send(t.Context(), batch(identify("5"))))[0]
-		if text := e.Err.Error(); !strings.Contains(text, " answered "+want) || want == "400" && !strings.HasSuffix(text, "400") || len(text) > 300 {
-			t.Errorf("%s: %s", body, text)
-		}
-	}
-}
-
-// A 5xx while the API is down is no verdict on a request, and takes no part in the
-// search for one that cannot be answered, which would change the order.
-func TestServerErrorIsTheRequestsFaultOnlyIfTheAPIAnswersAnother(t *testing.T) {
-	a := &api{answer: func(w http.ResponseWriter, _ string) bool {
-		w.WriteHeader(http.StatusBadGateway)
-		return true
-	}}
-	if e := destination.AsError(serve(t, a).Send(t.Context(), batch(identify("5")))); e.Kind != destination.Unavailable || e.Code != "http_502" {
-		t.Errorf("in an outage: %#v", e)
-	}
-	if e := destination.AsError(serve(t, &api{answer: status(502, "")}).Send(t.Context(), batch(identify("5")))); e.Kind != destination.Failed {
-		t.Errorf("of one request: %#v", e)
-	}
-}
-
-func TestWhatFollowsARequestThatIsNotDecidedWaits(t *testing.T) {
-	for _, code := range []int{429, 500, 503} {
-		a := &api{answer: func(w http.ResponseWriter, request string) bool {
-			switch {
-			case strings.Contains(request, "/bad"):
-				w.WriteHeader(http.StatusBadRequest)
-			case strings.Contains(request, "/busy"):
-				w.WriteHeader(code)
-			default:
-				return false
-			}
-			return true
-		}}
-		events := batch(identify("a"), identify("bad"), identify("c"), identify("busy"), identify("e"), "{", identify("g"))
-		p := partial(t, serve(t, a).Send(t.Context(), events))
-		want := map[int]destination.Kind{1: destination.Refused, 3: destination.Unavailable, 4: destination.Unavailable, 5: destination.Refused, 6: destination.Unavailable}
-		if got := kinds(p); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%d: %v, want %v", code, got, want)
-		}
-		if p[3].Code != fmt.Sprintf("http_%d", code) || p[3].Code != p[6].Code {
-			t.Errorf("%v, %v", p[3], p[6])
-		}
-		if n := len(a.asked()); n != 4 {
-			t.Errorf("%d requests: what follows is not to overtake", n)
-		}
-	}
-}
-
-func TestAnswerToABatch(t *testing.T) {
-	const (
-		whole = `POST /api/v2/batch {"batch":[{"n":0},{"n":1},{"n":2}]}`
-		one   = `POST /api/v2/entity {"n":`
-	)
-	oneByOne := []string{whole, one + "0}", one + "1}", one + "2}"}
-	for name, c := range map[string]struct {
-		code     int
-		body     string
-		requests []string
-		refused  map[int]string // and what the error ends with
-	}{
-		"all are good":    {200, `{}`, []string{whole}, nil},
-		"an empty answer": {200, ``, []string{whole}, nil},
-		"some are refused": {
-			207, `{"errors":[{"batch_index":2,"reason":"invalid","field":"id","message":"is odd"},{"batch_index":0}]}`,
-			[]string{whole}, map[int]string{0: "refused it", 2: "refused it: invalid: id: is odd"},
-		},
-		"some are refused with 200": {
-			200, `{"errors":[{"batch_index":1,"message":"is odd"}]}`, []string{whole}, map[int]string{1: ": is odd"},
-		},
-		"all are refused": {
-			207, `{"errors":[{"batch_index":0},{"batch_index":1},{"batch_index":2}]}`, []string{whole}, map[int]string{0: "", 1: "", 2: ""},
-		},
-		"the batch is refused":       {400, `{"errors":[{"reason":"malformed"}]}`, oneByOne, map[int]string{1: ": no odd ones"}},
-		"the batch is too large":     {413, ``, oneByOne, map[int]string{1: ": no odd ones"}},
-		"there is no batch":          {404, ``, oneByOne, map[int]string{1: ": no odd ones"}},
-		"207 names none":             {207, `{}`, oneByOne, map[int]string{1: ": no odd ones"}},
-		"207 is no JSON":             {207, `{"errors":[{"batch_index":1`, oneByOne, map[int]string{1: ": no odd ones"}},
-		"207 has no index":           {207, `{"errors":[{"batch_index":0},{"message":"no"}]}`, oneByOne, map[int]string{1: ": no odd ones"}},
-		"207 has an index beyond":    {207, `{"errors":[{"batch_index":3}]}`, oneByOne, map[int]string{1: ": no odd ones"}},
-		"207 has a negative index":   {207, `{"errors":[{"batch_index":-1}]}`, oneByOne, map[int]string{1: ": no odd ones"}},
-		"207 has an index of a text": {207, `{"errors":[{"batch_index":"1"}]}`, oneByOne, map[int]string{1: ": no odd ones"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := &api{answer: func(w http.ResponseWriter, request string) bool {
-				switch request {
-				case whole:
-					w.WriteHeader(c.code)
-					_, _ = io.WriteString(w, c.body)
-				case one + "1}":
-					w.WriteHeader(http.StatusBadRequest)
-					_, _ = io.WriteString(w, `{"errors":[{"message":"no odd ones"}]}`)
-				default:
-					return false
-				}
-				return true
-			}}
-			err := serve(t, a).Send(t.Context(), batch(operation(0), operation(1), operation(2)))
-			a.wants(t, c.requests...)
-			if c.refused == nil {
-				if err != nil {
-					t.Error(err)
-				}
-				return
-			}
-			p := partial(t, err)
-			if len(p) != len(c.refused) {
-				t.Errorf("failures %v", kinds(p))
-			}
-			for i, text := range c.refused {
-				if e := p[i]; e == nil || e.Kind != destination.Refused || !strings.HasSuffix(e.Err.Error(), text) {
-					t.Errorf("operation %d: %v, want it refused %q", i, e, text)
-				}
-			}
-		})
-	}
-}
-
-func TestBatchThatIsNotDecidedWaitsAsAWhole(t *testing.T) {
-	for code, kind := range map[int]destination.Kind{500: destination.Failed, 503: destination.Unavailable, 401: destination.Unavailable} {
-		a := &api{answer: status(code, "")}
-		if e := destination.AsError(serve(t, a).Send(t.Context(), batch(operation(0), operation(1)))); e.Kind != kind {
-			t.Errorf("%d: %#v", code, e)
-		}
-		if n := len(a.asked()); n != 1 {
-			t.Errorf("%d: %d requests", code, n)
-		}
-	}
-	// The batch is refused, and then an operation meets an outage.
-	a := &api{answer: func(w http.ResponseWriter, request string) bool {
-		switch {
-		case strings.Contains(request, "/batch"):
-			w.WriteHeader(http.StatusBadRequest)
-		case strings.Contains(request, `"n":1`):
-			w.WriteHeader(http.StatusServiceUnavailable)
-		default:
-			return false
-		}
-		return true
-	}}
-	p := partial(t, serve(t, a).Send(t.Context(), batch(operation(0), operation(1), operation(2))))
-	if len(p) != 2 || p[1].Kind != destination.Unavailable || p[2].Kind != destination.Unavailable {
-		t.Errorf("failures %v", kinds(p))
-	}
 }
