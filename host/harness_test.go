@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 			"wellhead": "./host/cmd/wellhead", "quickstart": "./examples/quickstart",
 			"plugins/hello": "./examples/hello", "plugins/javascript": "./plugins/javascript", "plugins/journeys": "./plugins/journeys",
 			"plugins/salesforce": "./plugins/salesforce", "salesforce-simulator": "./plugins/salesforce/simulator",
+			"plugins/sql": "./plugins/sql",
 		} {
 			build := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
 			build.Dir = ".."

@@ -61,7 +61,7 @@ var law = map[string]room{
 	"host/internal/console":              {imports: leaves},
 	"host/internal/arch":                 {},
 
-	"host":               {imports: []string{"host/internal/", "sdk/wire", "schemas"}, tests: []string{"plugins/salesforce/simulator/org"}},
+	"host":               {imports: []string{"host/internal/", "sdk/wire", "schemas"}, tests: []string{"plugins/salesforce/simulator/org", "plugins/sql/servers"}},
 	"host/bench":         {},
 	"host/bench/emitter": {imports: []string{"sdk"}},
 	"host/cmd/wellhead":  {imports: []string{"host", "host/internal/", "schemas"}, tests: []string{"sdk", "sdk/wire", "plugins/salesforce/simulator/org"}},
