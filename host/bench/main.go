@@ -48,6 +48,7 @@ var sections = []section{
 	{"emit", "a plugin that emits as fast as it can, beside Conduit's connector protocol", emit},
 	{"catchup", "a destination that is far behind, under live load", catchup},
 	{"salesforce", "a change in a Salesforce simulator to the line in the file, and the first read", salesforce},
+	{"sql", "what reading a table of PostgreSQL costs, beside psql and encoding/json", sql},
 	{"memory", "resident memory under load over a long time", memory},
 	{"stages", "the rooms' own benchmarks", stages},
 	{"curves", "cost as work grows (only when asked for: half an hour)", curves},
