@@ -71,6 +71,8 @@ type Schedule struct {
 type checkpoint struct {
 	V     int              `json:"v"`
 	Syncs map[string]state `json:"syncs"`
+	// Groups are the states of groups, which hold those of their syncs.
+	Groups map[string]json.RawMessage `json:"groups,omitempty"`
 }
 
 // state is what is kept of a sync.
@@ -91,14 +93,17 @@ func Open(s Stream) (*Schedule, error) {
 	return r, nil
 }
 
+// leastSilence is longer than what is done in one step may take.
+const leastSilence = 20 * time.Minute
+
 // watchEvery is how often the source says that it is alive; it has to be less
 // than Plugin.MaxSilence.
 const watchEvery = 10 * time.Second
 
 // Run runs the jobs until ctx ends or the stream drains, and then returns nil, or
-// until again is closed. An error means that the stream is over. A job's state is
-// forgotten when it is run without that job.
-func (r *Schedule) Run(ctx context.Context, again <-chan struct{}, jobs []Job) error {
+// until again is closed. An error means that the stream is over. The state of a
+// job or group is forgotten when Run is called without it.
+func (r *Schedule) Run(ctx context.Context, again <-chan struct{}, jobs []Job, groups ...Group) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	named := map[string]bool{}
@@ -119,30 +124,54 @@ func (r *Schedule) Run(ctx context.Context, again <-chan struct{}, jobs []Job) e
 		tasks[j.Name] = t
 		r.states[j.Name] = sdk.Sync{Name: j.Name, State: t.idle()}
 	}
+	var members []*Member
+	maps.DeleteFunc(r.saved.Groups, func(name string, _ json.RawMessage) bool {
+		return !slices.ContainsFunc(groups, func(g Group) bool { return g.Name == name })
+	})
+	for _, g := range groups {
+		members = append(members, r.member(g))
+		for _, name := range g.Syncs {
+			r.states[name] = sdk.Sync{Name: name}
+		}
+	}
 	r.tellSyncs()
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	ended := make(chan error, len(tasks))
+	ended := make(chan error, len(tasks)+len(members))
 	for _, t := range tasks {
 		running.Go(func() { ended <- t.run(ctx) })
 	}
-	return r.watch(ctx, again, tasks, ended)
+	for _, m := range members {
+		running.Go(func() { ended <- m.group.Run(ctx, m) })
+	}
+	return r.watch(ctx, again, tasks, members, ended)
 }
 
 // watch passes commands on and tells what is wrong, until there is reason to end.
-func (r *Schedule) watch(ctx context.Context, again <-chan struct{}, tasks map[string]*Task, ended <-chan error) error {
+func (r *Schedule) watch(ctx context.Context, again <-chan struct{}, tasks map[string]*Task, members []*Member, ended <-chan error) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	r.tellHealth()
 	for {
 		select {
 		case c := <-r.stream.Commands():
-			command(tasks[c.Sync], c)
+			if m := of(members, c.Sync); m != nil {
+				command(m.commands, c)
+			} else if t := tasks[c.Sync]; t != nil {
+				command(t.commands, c)
+			} else {
+				c.Done(sdk.Problem{Code: "unknown_sync", Message: fmt.Sprintf("sync %s does not run", c.Sync), Fix: "mend its config"})
+			}
 		case <-tick.C:
 			for name, t := range tasks {
 				if idle := time.Since(t.turned()); idle > t.job.Silence {
 					return fmt.Errorf("sync %s has not moved for %s", name, idle.Round(time.Second))
+				}
+			}
+			for _, m := range members {
+				if err := m.stuck(); err != nil {
+					return err
 				}
 			}
 			r.tellHealth()
@@ -160,13 +189,9 @@ func (r *Schedule) watch(ctx context.Context, again <-chan struct{}, tasks map[s
 	}
 }
 
-func command(t *Task, c *sdk.SyncCommand) {
-	if t == nil {
-		c.Done(sdk.Problem{Code: "unknown_sync", Message: fmt.Sprintf("sync %s does not run", c.Sync), Fix: "mend its config"})
-		return
-	}
+func command(to chan<- *sdk.SyncCommand, c *sdk.SyncCommand) {
 	select {
-	case t.commands <- c:
+	case to <- c:
 	default:
 		c.Done(sdk.Problem{Code: "busy", Message: "the sync has not taken up earlier commands", Fix: "try again later"})
 	}
@@ -190,16 +215,24 @@ func (r *Schedule) state(name string) state {
 	return r.saved.Syncs[name]
 }
 
-// store stores events, in as many batches as the host's bounds ask for, and then
-// the checkpoint in which change has changed the state of a sync.
+// store stores events and then the checkpoint in which change has changed the
+// state of a sync.
 func (r *Schedule) store(ctx context.Context, name string, change func(*state), events []sdk.Event) (refused int, err error) {
+	return r.put(ctx, func(next *checkpoint) {
+		next.Syncs = maps.Clone(next.Syncs)
+		s := next.Syncs[name]
+		change(&s)
+		next.Syncs[name] = s
+	}, events)
+}
+
+// put stores events, in as many batches as the host's bounds ask for, and then
+// the checkpoint as change makes it, which leaves its maps as they are.
+func (r *Schedule) put(ctx context.Context, change func(*checkpoint), events []sdk.Event) (refused int, err error) {
 	r.storing.Lock()
 	defer r.storing.Unlock()
 	next := r.saved
-	next.Syncs = maps.Clone(r.saved.Syncs)
-	s := next.Syncs[name]
-	change(&s)
-	next.Syncs[name] = s
+	change(&next)
 	b, err := json.Marshal(next)
 	if err != nil {
 		return 0, err

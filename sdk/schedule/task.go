@@ -30,7 +30,7 @@ type Task struct {
 }
 
 func newTask(r *Schedule, j Job) *Task {
-	j.Silence = cmp.Or(j.Silence, 20*time.Minute)
+	j.Silence = cmp.Or(j.Silence, leastSilence)
 	t := &Task{schedule: r, job: j, commands: make(chan *sdk.SyncCommand, 16)}
 	t.Alive()
 	return t

@@ -80,6 +80,7 @@ type Sync struct {
 	Mapping row.Mapping
 	// Columns have other names in the call; "": it is left out.
 	Columns map[string]string
+	Silent  bool // deletions are not told
 }
 
 // State is how far a source's tables are read. It is stored as JSON.

@@ -127,7 +127,25 @@ func readTable(ctx context.Context, q *pgx.Conn, name string) (*table, error) {
 }
 
 // publish sees that the publication has the tables.
-func (f *Follower) publish(ctx context.Context, q *pgx.Conn, v facts, tables []*table) error {
+func (f *Follower) publish(ctx context.Context, q *pgx.Conn, v facts, tables map[string]*table) error {
+	statement, err := f.unpublished(ctx, q, v, tables)
+	if err != nil || statement == "" {
+		return err
+	}
+	_, err = q.Exec(ctx, statement)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == insufficientPrivilege {
+		return f.mayNotPublish(statement, e.Message)
+	}
+	return err
+}
+
+func (f *Follower) mayNotPublish(statement, why string) sdk.Problem {
+	return bad("publication", "publication %s lacks tables, and the user may not change it: %s", "as the tables' owner: "+statement, f.Publication, why)
+}
+
+// unpublished is the statement that adds the tables which the publication lacks;
+// "": it has them.
+func (f *Follower) unpublished(ctx context.Context, q *pgx.Conn, v facts, tables map[string]*table) (string, error) {
 	var rows, truncates, filtered bool
 	name := pgx.Identifier{f.Publication}.Sanitize()
 	filter := "false"
@@ -138,35 +156,30 @@ func (f *Follower) publish(ctx context.Context, q *pgx.Conn, v facts, tables []*
 	exists := err == nil
 	switch {
 	case err != nil && !errors.Is(err, pgx.ErrNoRows):
-		return err
+		return "", err
 	case exists && (!rows || !truncates):
-		return bad("publication", "publication %s leaves out some kinds of changes", "ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')", f.Publication)
+		return "", bad("publication", "publication %s leaves out some kinds of changes", "ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')", f.Publication)
 	case filtered:
-		return bad("publication", "publication %s has a row filter or a list of columns", "publish whole tables; leave columns out by columns: {NAME: null} in the config", f.Publication)
+		return "", bad("publication", "publication %s has a row filter or a list of columns", "publish whole tables; leave columns out by columns: {NAME: null} in the config", f.Publication)
 	}
 	var has []string
 	if err := q.QueryRow(ctx, `SELECT COALESCE(array_agg(schemaname || '.' || tablename), '{}') FROM pg_publication_tables WHERE pubname = $1`, f.Publication).Scan(&has); err != nil {
-		return err
+		return "", err
 	}
 	var missing []string
-	for _, t := range tables {
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		t := tables[name]
 		if !slices.Contains(has, t.full()) && !slices.Contains(missing, t.quoted()) {
 			missing = append(missing, t.quoted())
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return "", nil
 	}
-	statement := "CREATE PUBLICATION " + name + " FOR TABLE " + strings.Join(missing, ", ") + " WITH (publish_via_partition_root = true)"
 	if exists {
-		statement = "ALTER PUBLICATION " + name + " ADD TABLE " + strings.Join(missing, ", ")
+		return "ALTER PUBLICATION " + name + " ADD TABLE " + strings.Join(missing, ", "), nil
 	}
-	if _, err = q.Exec(ctx, statement); err != nil {
-		if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == insufficientPrivilege {
-			return bad("publication", "publication %s lacks %s, and the user may not change it: %s", "as the tables' owner: "+statement, f.Publication, strings.Join(missing, ", "), e.Message)
-		}
-	}
-	return err
+	return "CREATE PUBLICATION " + name + " FOR TABLE " + strings.Join(missing, ", ") + " WITH (publish_via_partition_root = true)", nil
 }
 
 // slot is a replication slot.

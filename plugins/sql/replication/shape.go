@@ -61,6 +61,7 @@ func (t *types) of(ctx context.Context, oid uint32) (row.Postgres, error) {
 // these columns.
 type shape struct {
 	sync   string
+	silent bool  // deletions are not told
 	used   []int // the columns that the call has, of the table's
 	mapper *row.Mapper
 	values [][]byte
@@ -70,7 +71,7 @@ type shape struct {
 func (f *Follower) newShape(name string, columns, key []string) (*shape, []sdk.Problem) {
 	of := f.Syncs[name]
 	m := of.Mapping
-	s := &shape{sync: name}
+	s := &shape{sync: name, silent: of.Silent}
 	var names []string
 	called := func(column string) string {
 		if other, ok := of.Columns[column]; ok {
@@ -106,7 +107,7 @@ func (f *Follower) newShape(name string, columns, key []string) (*shape, []sdk.P
 	}
 	field := ""
 	switch {
-	case m.Call == row.Identify && !has("userid", "anonymousid", "email"):
+	case m.Call == row.Identify && !has("userid", "anonymousid"):
 		field = "userId"
 	case m.Call == row.Group && !has("groupid"):
 		field = "groupId"
@@ -150,6 +151,9 @@ func (s *shape) upsert(to []sdk.Event, all [][]byte, salt string) ([]sdk.Event, 
 
 // deletion appends the event of a row that is gone.
 func (s *shape) deletion(to []sdk.Event, all [][]byte, at, salt string) []sdk.Event {
+	if s.silent {
+		return to
+	}
 	if e := s.mapper.AppendDeletion(nil, s.of(all), at, salt); len(e) > 0 {
 		to = append(to, e)
 	}

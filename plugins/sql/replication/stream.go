@@ -480,7 +480,7 @@ const Truncated = "Table Truncated"
 
 func (a *assembler) truncated(r *relation) error {
 	for _, s := range r.shapes {
-		if !a.follows(s) {
+		if !a.follows(s) || s.silent {
 			continue
 		}
 		e, err := sdk.Call{

@@ -87,11 +87,7 @@ func (f *Follower) follow(ctx context.Context, q *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	all := make([]*table, 0, len(tables))
-	for _, t := range tables {
-		all = append(all, t)
-	}
-	if err := f.publish(ctx, q, v, all); err != nil {
+	if err := f.publish(ctx, q, v, tables); err != nil {
 		return err
 	}
 	exported, keeper, err := f.place(ctx, q, v)
@@ -112,12 +108,7 @@ func (f *Follower) readTables(ctx context.Context, q *pgx.Conn) (map[string]*tab
 	out := map[string]*table{}
 	f.broken = map[string]bool{}
 	for _, name := range f.names {
-		t, err := readTable(ctx, q, f.Syncs[name].Table)
-		if err == nil {
-			if f.Syncs[name].key() == nil && len(t.key) == 0 {
-				err = sdk.Problem{Code: "no_key", Path: "/key", Message: t.full() + " has no primary key", Fix: "name the columns that identify a row: key: [email]"}
-			}
-		}
+		t, err := f.usable(ctx, q, name)
 		p, isProblem := errors.AsType[sdk.Problem](err)
 		switch {
 		case err == nil:
@@ -136,4 +127,20 @@ func (f *Follower) readTables(ctx context.Context, q *pgx.Conn) (map[string]*tab
 	return out, nil
 }
 
-func (s Sync) key() []string { return s.Mapping.Key }
+// usable looks a sync's table up and whether its rows can become the call.
+func (f *Follower) usable(ctx context.Context, q *pgx.Conn, name string) (*table, error) {
+	t, err := readTable(ctx, q, f.Syncs[name].Table)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.Syncs[name].Mapping.Key) == 0 && len(t.key) == 0 {
+		return nil, sdk.Problem{Code: "no_key", Path: "/key", Message: t.full() + " has no primary key", Fix: "name the columns that identify a row: key: [email]"}
+	}
+	if f.state.Syncs[name].Done {
+		return t, nil // the WAL tells what its columns were
+	}
+	if _, problems := f.newShape(name, t.columns, t.key); len(problems) > 0 {
+		return nil, problems[0]
+	}
+	return t, nil
+}

@@ -334,7 +334,7 @@ func (m *Mapper) AppendKey(dst []byte, values [][]byte) []byte { return m.append
 // AppendIdentity writes what Deletion has to know of a row, as a JSON array.
 func (m *Mapper) AppendIdentity(dst []byte, values [][]byte) []byte {
 	dst = append(dst, '[')
-	for i, c := range m.identity() {
+	for i, c := range m.Identity() {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -353,7 +353,7 @@ func (m *Mapper) OfIdentity(identity []byte) ([][]byte, error) {
 	if err := json.Unmarshal(identity, &have); err != nil {
 		return nil, err
 	}
-	columns := m.identity()
+	columns := m.Identity()
 	if len(have) != len(columns) {
 		return nil, errors.New("the row was kept with other columns")
 	}
@@ -366,8 +366,9 @@ func (m *Mapper) OfIdentity(identity []byte) ([][]byte, error) {
 	return values, nil
 }
 
-// identity are the columns that say which row it is and whom it is about.
-func (m *Mapper) identity() []int {
+// Identity returns the places of the columns that say which row it is and whom it
+// is about: what Deletion has to know.
+func (m *Mapper) Identity() []int {
 	columns := slices.Clone(m.key)
 	for _, name := range []string{"userId", "anonymousId", "groupId"} {
 		if i := m.field(name); i >= 0 && !slices.Contains(columns, i) {

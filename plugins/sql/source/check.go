@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wellhead-io/wellhead/plugins/sql/database"
+	"github.com/wellhead-io/wellhead/plugins/sql/replication"
 	"github.com/wellhead-io/wellhead/plugins/sql/row"
 	"github.com/wellhead-io/wellhead/sdk"
 )
@@ -44,7 +45,7 @@ func check(ctx context.Context, c config, show func(sync string, events ...sdk.E
 	for _, name := range c.names() {
 		at := path(name)
 		sp, found := c.spec(name, db.Parse)
-		if len(found) == 0 {
+		if len(found) == 0 && sp.mode != modeCDC {
 			var events []sdk.Event
 			if events, found, err = sample(ctx, db, &sp, c); err != nil {
 				problems = append(problems, fault{c.URL, at}.problem(err))
@@ -55,6 +56,11 @@ func check(ctx context.Context, c config, show func(sync string, events ...sdk.E
 		}
 		for _, p := range found {
 			p.Path = at + p.Path
+			problems = append(problems, fault{url: c.URL}.clean(p))
+		}
+	}
+	if len(c.followed()) > 0 {
+		for _, p := range replication.Check(ctx, c.options(), sampleRows, show) {
 			problems = append(problems, fault{url: c.URL}.clean(p))
 		}
 	}

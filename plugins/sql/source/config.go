@@ -27,6 +27,8 @@ type config struct {
 	Overlap  duration              `json:"overlap"`
 	Timeout  duration              `json:"timeout"`
 	Syncs    map[string]syncConfig `json:"syncs"`
+
+	Replication replicationConfig `json:"replication"`
 }
 
 type syncConfig struct {
@@ -40,6 +42,9 @@ type syncConfig struct {
 	Overlap  *duration `json:"overlap"`
 	JSON     []string  `json:"json"`
 	Deletes  deletes   `json:"deletes"`
+
+	Table   string             `json:"table"`   // of modeCDC
+	Columns map[string]*string `json:"columns"` // of modeCDC; nil: it is left out
 }
 
 // The modes of a sync.
@@ -47,6 +52,7 @@ const (
 	modeIncremental = "incremental"
 	modeFull        = "full"
 	modeMirror      = "mirror"
+	modeCDC         = "cdc"
 )
 
 func readConfig(s *sdk.Settings) (config, error) {
@@ -57,7 +63,9 @@ func readConfig(s *sdk.Settings) (config, error) {
 }
 
 func defaults() config {
-	return config{Interval: duration(15 * time.Minute), Overlap: duration(time.Minute), Timeout: duration(time.Hour)}
+	c := config{Interval: duration(15 * time.Minute), Overlap: duration(time.Minute), Timeout: duration(time.Hour)}
+	c.Replication.MaxLag = 10e9
+	return c
 }
 
 func (c *config) names() []string { return slices.Sorted(maps.Keys(c.Syncs)) }
@@ -107,6 +115,17 @@ func (c *config) spec(name string, parse func(string) (database.Query, error)) (
 	}
 	if s.Event != "" && s.Call != row.Track {
 		bad("/event", "event is for call: track", "leave it out")
+	}
+	switch {
+	case s.Mode == modeCDC:
+		if p := c.cdcProblem(name); p != nil {
+			problems = []sdk.Problem{*p}
+		}
+		return out, problems
+	case s.Table != "" || len(s.Columns) > 0:
+		bad("/table", "table and columns are for mode: cdc", "write mode: cdc, or a query")
+	case s.Query == "" || len(s.Key) == 0:
+		bad("/query", "query and key are needed", "write both, or table and mode: cdc")
 	}
 	var err error
 	if out.query, err = parse(s.Query); err != nil {

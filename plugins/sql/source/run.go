@@ -56,6 +56,8 @@ func once(ctx context.Context, s schedule.Stream, read func() (config, error), a
 		if len(problems) > 0 {
 			problems[0].Path = at + problems[0].Path
 			job.Problem = &problems[0]
+		} else if sp.mode == modeCDC {
+			continue // it is one of the group
 		} else {
 			r := &reader{spec: sp, db: db, limits: s.Limits(), stateDir: c.stateDir, timeout: time.Duration(c.Timeout)}
 			job.Interval, job.Run = sp.interval, r.run
@@ -64,7 +66,11 @@ func once(ctx context.Context, s schedule.Stream, read func() (config, error), a
 		}
 		jobs = append(jobs, job)
 	}
-	return all.Run(ctx, updated, jobs)
+	var groups []schedule.Group
+	if len(c.followed()) > 0 {
+		groups = append(groups, c.group(s.Limits(), s.Log()))
+	}
+	return all.Run(ctx, updated, jobs, groups...)
 }
 
 // path is a sync's place in the config.
