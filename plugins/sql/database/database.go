@@ -179,7 +179,7 @@ var openers = map[string]func(ctx context.Context, where string) (Database, erro
 // elsewhere says what to do about a database that is known and has no driver here.
 var elsewhere = func() map[string]string {
 	const fix = "copy what is to be read into a database that it has, such as PostgreSQL"
-	return map[string]string{"sqlserver": fix, "mssql": fix, "snowflake": fix, "bigquery": fix, "clickhouse": fix, "duckdb": fix}
+	return map[string]string{"snowflake": fix, "bigquery": fix, "clickhouse": fix, "duckdb": fix}
 }()
 
 // Scrub returns a function that removes the secrets of a URL from a text: the
