@@ -51,6 +51,9 @@
 // each row, and memory takes one bit. Where that file is lost, all rows are told
 // again, and deletions since the last run are not known; wellhead status says so.
 //
+// Change data capture follows the tables of a PostgreSQL server: see package
+// replication.
+//
 // # Size
 //
 // The binary has 30 MB on linux/amd64, of which the driver of SQL Server takes 2;
