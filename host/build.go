@@ -9,6 +9,7 @@ import (
 	"github.com/wellhead-io/wellhead/host/internal/config"
 	"github.com/wellhead-io/wellhead/host/internal/deliver"
 	"github.com/wellhead-io/wellhead/host/internal/destination"
+	"github.com/wellhead-io/wellhead/host/internal/destination/customerio"
 	"github.com/wellhead-io/wellhead/host/internal/destination/file"
 	"github.com/wellhead-io/wellhead/host/internal/destination/journeys"
 	"github.com/wellhead-io/wellhead/host/internal/destination/webhook"
@@ -155,9 +156,10 @@ func target(c *config.Config, d *config.Destination) (func() (destination.Destin
 
 // kinds are the types of destinations.
 var kinds = map[string]func(config.Section) (func() (destination.Destination, error), error){
-	"file":     kind(file.New),
-	"journeys": kind(journeys.New),
-	"webhook":  kind(webhook.New),
+	"customerio": kind(customerio.New),
+	"file":       kind(file.New),
+	"journeys":   kind(journeys.New),
+	"webhook":    kind(webhook.New),
 }
 
 // kind decodes the config of a kind of destination, to open one.

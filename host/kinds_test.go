@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wellhead-io/wellhead/host/internal/destination/customerio"
 	"github.com/wellhead-io/wellhead/host/internal/destination/file"
 	"github.com/wellhead-io/wellhead/host/internal/destination/journeys"
 	"github.com/wellhead-io/wellhead/host/internal/destination/webhook"
@@ -18,7 +19,7 @@ import (
 // The schema that editors use and the structs of the rooms are two descriptions of
 // a destination's own keys.
 func TestDestinationsHaveTheKeysThatTheSchemaSays(t *testing.T) {
-	configs := map[string]any{"file": &file.Config{}, "journeys": &journeys.Config{}, "webhook": &webhook.Config{}}
+	configs := map[string]any{"customerio": &customerio.Config{}, "file": &file.Config{}, "journeys": &journeys.Config{}, "webhook": &webhook.Config{}}
 	raw, err := schemas.FS.ReadFile("config.schema.json")
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,8 @@ var law = map[string]room{
 
 	"host/internal/schema/fast": {imports: []string{"host/internal/schema"}},
 
+	"host/internal/destination/customerio": {imports: leaves, tests: []string{"host/internal/deliver"}},
+
 	"host/internal/destination/file":     {imports: leaves},
 	"host/internal/destination/webhook":  {imports: leaves},
 	"host/internal/destination/journeys": {imports: leaves, tests: []string{"host/internal/deliver"}},
