@@ -34,7 +34,7 @@ destinations:
 `
 
 // A committed change is in the file within a second, and each is told once
-// however often the plugin is killed.
+// however often plugin and host are killed.
 func TestAChangeOfATableIsInTheFileWithinASecond(t *testing.T) {
 	const rows, changes = 1000, 500
 	server := servers.PostgreSQL(t)
@@ -77,6 +77,10 @@ func TestAChangeOfATableIsInTheFileWithinASecond(t *testing.T) {
 		do("UPDATE people SET n = $1 WHERE id = $2", 10_000+i, i+1)
 		if i%60 == 30 {
 			killPlugins(t, p)
+		}
+		if i%100 == 99 {
+			p.kill()
+			p = s.start()
 		}
 	}
 	do("DELETE FROM people WHERE id > 500")

@@ -83,7 +83,7 @@ func TestNothingIsAcknowledgedBeforeItIsStored(t *testing.T) {
 	h.exec("INSERT INTO people VALUES (1, 'a')")
 	<-blocked
 	before := h.saved().LSN
-	for i := range 30 { // for longer than the server waits for a word about what is stored
+	for i := range 60 { // for longer than it takes that what is stored is acknowledged
 		h.exec("INSERT INTO people VALUES ($1, 'b')", 10+i)
 		time.Sleep(100 * time.Millisecond)
 		if at := confirmed(); at > before {
@@ -91,7 +91,7 @@ func TestNothingIsAcknowledgedBeforeItIsStored(t *testing.T) {
 		}
 	}
 	close(release)
-	h.until("all is told", func() bool { return len(h.events) == 31 })
+	h.until("all is told", func() bool { return len(h.events) == 61 })
 	for end := time.Now().Add(20 * time.Second); confirmed() <= before; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("nothing is acknowledged after it is stored")

@@ -228,9 +228,9 @@ func (f *Follower) drop(ctx context.Context, q *pgx.Conn) error {
 	}
 }
 
-// place sees that there is a slot and that reading can go on from the state. It
+// begin sees that there is a slot and that reading can go on from the state. It
 // returns the snapshot that belongs to a slot which it made, and what keeps it.
-func (f *Follower) place(ctx context.Context, q *pgx.Conn, v facts) (snapshot string, keeper *pgconn.PgConn, err error) {
+func (f *Follower) begin(ctx context.Context, q *pgx.Conn, v facts) (snapshot string, keeper *pgconn.PgConn, err error) {
 	s, err := f.slot(ctx, q)
 	if err != nil {
 		return "", nil, err

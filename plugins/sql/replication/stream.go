@@ -28,6 +28,32 @@ const statusEvery = time.Second
 // changes: the rest of the server's WAL has to be let go too.
 const placeEvery = 10 * time.Second
 
+// checkpointWithin is how long after its verdict a batch's checkpoint may come to
+// the host's disk. What is acknowledged is older: after a crash of the host a slot
+// that is ahead of the checkpoint would look as if somebody else had read it.
+const checkpointWithin = 2 * time.Second
+
+// place is how far everything is stored, and how far the server hears of it.
+type place struct {
+	stored        atomic.Uint64
+	waiting, told LSN
+	turned        time.Time
+}
+
+func newPlace(at LSN) *place {
+	p := &place{waiting: at, told: at}
+	p.stored.Store(uint64(at))
+	return p
+}
+
+// acknowledge returns what the server may hear of. It is for one goroutine.
+func (p *place) acknowledge() LSN {
+	if time.Since(p.turned) >= checkpointWithin {
+		p.told, p.waiting, p.turned = p.waiting, LSN(p.stored.Load()), time.Now()
+	}
+	return p.told
+}
+
 // message is one of the server's: a change, or how far it has sent.
 type message struct {
 	data []byte // of pgoutput; nil: there is no change up to lsn that was not sent
@@ -37,11 +63,11 @@ type message struct {
 
 // receive passes on what the server sends, in its own time, and tells the server
 // what is stored, until ctx ends.
-func receive(ctx context.Context, conn *pgconn.PgConn, stored *atomic.Uint64, to chan<- message) error {
+func receive(ctx context.Context, conn *pgconn.PgConn, at *place, to chan<- message) error {
 	due := time.Now()
 	status := func() error {
 		due = time.Now().Add(statusEvery)
-		return pglogrepl.SendStandbyStatusUpdate(ctx, conn, pglogrepl.StandbyStatusUpdate{WALWritePosition: LSN(stored.Load())})
+		return pglogrepl.SendStandbyStatusUpdate(ctx, conn, pglogrepl.StandbyStatusUpdate{WALWritePosition: at.acknowledge()})
 	}
 	for {
 		if !time.Now().Before(due) {
@@ -124,11 +150,10 @@ func (f *Follower) stream(ctx context.Context, q *pgx.Conn, tables map[string]*t
 	}
 	f.Note("replication", nil)
 	f.tellAll("", sdk.Problem{}, time.Time{})
-	var stored atomic.Uint64
-	stored.Store(uint64(f.state.LSN))
+	at := newPlace(f.state.LSN)
 	messages, lost := make(chan message), make(chan error, 1)
-	running.Go(func() { lost <- receive(ctx, conn, &stored, messages) })
-	a := &assembler{Follower: f, types: &types{q: q}, tables: tables, relations: map[uint32]*relation{}, batch: batch{limits: f.Limits}, acknowledged: &stored}
+	running.Go(func() { lost <- receive(ctx, conn, at, messages) })
+	a := &assembler{Follower: f, types: &types{q: q}, tables: tables, relations: map[uint32]*relation{}, batch: batch{limits: f.Limits}, place: at}
 	return a.run(ctx, messages, lost)
 }
 
@@ -152,8 +177,7 @@ type assembler struct {
 	tables    map[string]*table
 	relations map[uint32]*relation
 	batch     batch
-	// acknowledged is what the server may hear of.
-	acknowledged *atomic.Uint64
+	place     *place
 
 	inside bool // a transaction
 	time   string
@@ -172,16 +196,16 @@ func (a *assembler) run(ctx context.Context, messages <-chan message, lost <-cha
 		err error
 	}
 	stored := make(chan outcome, 1)
-	storing, place := false, time.Now()
+	storing, placed := false, time.Now()
 	for {
-		if b := &a.batch; !storing && (b.full() || len(b.events) > 0 && b.lsn != 0 || time.Since(place) >= placeEvery && a.idle > a.state.LSN) {
+		if b := &a.batch; !storing && (b.full() || len(b.events) > 0 && b.lsn != 0 || time.Since(placed) >= placeEvery && a.idle > a.state.LSN) {
 			next := a.state.clone()
 			next.LSN = max(next.LSN, b.lsn)
 			if len(b.events) == 0 && !a.inside {
 				next.LSN = max(next.LSN, a.idle)
 			}
 			events := b.events
-			a.batch, storing, place = batch{limits: a.Limits}, true, time.Now()
+			a.batch, storing, placed = batch{limits: a.Limits}, true, time.Now()
 			go func() {
 				_, err := a.Store(ctx, next, events)
 				stored <- outcome{next.LSN, err}
@@ -195,7 +219,7 @@ func (a *assembler) run(ctx context.Context, messages <-chan message, lost <-cha
 		select {
 		case m := <-from:
 			if m.data == nil && m.now {
-				place = time.Time{}
+				placed = time.Time{}
 			}
 			err = a.take(ctx, m)
 		case done := <-stored:
@@ -203,7 +227,7 @@ func (a *assembler) run(ctx context.Context, messages <-chan message, lost <-cha
 			if err = done.err; err == nil {
 				a.state.LSN = done.lsn
 				a.Follower.stored++
-				a.acknowledged.Store(uint64(done.lsn))
+				a.place.stored.Store(uint64(done.lsn))
 			}
 		case err = <-lost:
 		case <-tick.C:

@@ -90,7 +90,7 @@ func (f *Follower) follow(ctx context.Context, q *pgx.Conn) error {
 	if err := f.publish(ctx, q, v, tables); err != nil {
 		return err
 	}
-	exported, keeper, err := f.place(ctx, q, v)
+	exported, keeper, err := f.begin(ctx, q, v)
 	if err != nil {
 		return err
 	}
