@@ -165,3 +165,53 @@ func do(t *testing.T, db interface {
 		t.Fatalf("%s: %v", text, err)
 	}
 }
+
+func TestARowBeyondTheBoundEndsTheRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "large.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	do(t, db, "create table v (a blob)")
+	do(t, db, "insert into v values (zeroblob(70000000))")
+	for url, query := range map[string]string{
+		"sqlite:" + path:                  "select a from v",
+		servers.PostgreSQL(t).Database(t): "select repeat('x', 70000000) as a",
+	} {
+		d, err := database.Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = d.Close() }()
+		if err := firstRow(t, d, query); err == nil {
+			t.Errorf("%s: a row of 70 MB is read", query)
+		} else if f := database.Explain(err); f.Message != "a row is larger than 64 MiB" || f.Fix == "" {
+			t.Errorf("%s: %+v", query, f)
+		}
+	}
+}
+
+func firstRow(t *testing.T, db database.Database, query string) error {
+	t.Helper()
+	tx, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Close()
+	q, err := db.Parse(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := tx.Columns(t.Context(), q)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Rows(t.Context(), database.Read{Query: q, Columns: columns})
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	rows.Next(t.Context())
+	return rows.Err()
+}
