@@ -12,7 +12,6 @@ import (
 // SQLSTATEs, from https://www.postgresql.org/docs/current/errcodes-appendix.html.
 const (
 	objectInUse           = "55006"
-	notInPrerequisite     = "55000"
 	insufficientPrivilege = "42501"
 	configurationLimit    = "53400"
 	undefinedObject       = "42704"

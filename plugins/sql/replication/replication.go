@@ -62,7 +62,8 @@ type Options struct {
 	Alive    func()
 	Commands <-chan Command
 	Log      *slog.Logger
-	// LookEvery is the time between two looks at the slot's lag; 0 means 10 s.
+	// LookEvery is the time between two looks at the slot's lag, and that after which
+	// a wait is told of; 0 means 10 s.
 	LookEvery time.Duration
 }
 
@@ -97,15 +98,14 @@ type State struct {
 
 // SyncState is how far one table is read.
 type SyncState struct {
-	Run      string    `json:"run,omitempty"` // the snapshot; empty: not begun
-	Started  time.Time `json:"started,omitzero"`
-	After    []string  `json:"after,omitempty"` // the key of the last row of the snapshot that is stored
-	Done     bool      `json:"done,omitempty"`  // the snapshot is complete, and changes are told
-	Paused   bool      `json:"paused,omitempty"`
-	Read     uint64    `json:"read,omitempty"`
-	Emitted  uint64    `json:"emitted,omitempty"`
-	Refused  uint64    `json:"refused,omitempty"`
-	Attempts int       `json:"attempts,omitempty"`
+	Run     string    `json:"run,omitempty"` // the snapshot; empty: not begun
+	Started time.Time `json:"started,omitzero"`
+	After   []string  `json:"after,omitempty"` // the key of the last row of the snapshot that is stored
+	Done    bool      `json:"done,omitempty"`  // the snapshot is complete, and changes are told
+	Paused  bool      `json:"paused,omitempty"`
+	Read    uint64    `json:"read,omitempty"`
+	Emitted uint64    `json:"emitted,omitempty"`
+	Refused uint64    `json:"refused,omitempty"`
 }
 
 // restart has a table read anew.

@@ -482,3 +482,36 @@ func TestEachRowIsToldOnce(t *testing.T) {
 		t.Error("nothing was read again: the test shows little")
 	}
 }
+
+// A table may be added while somebody writes it: what was written before and is
+// committed after that is told.
+func TestWhatIsUnderWayWhenATableIsAddedIsTold(t *testing.T) {
+	h := newHost(t, servers.PostgreSQL(t))
+	h.every = 50 * time.Millisecond
+	h.exec(people)
+	added := h.syncs["people"]
+	delete(h.syncs, "people")
+	h.withNudge()
+	stop := h.start()
+	h.follows("nudge")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := h.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(t.Context(), "INSERT INTO people VALUES (1, 'under way')"); err != nil {
+		t.Fatal(err)
+	}
+	h.syncs["people"] = added
+	h.start()
+	h.until("it waits, and says for what", func() bool { return h.problems["replication wait"].Code == "long_transaction" })
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	h.follows("people")
+	h.caughtUpBy("INSERT INTO people VALUES (2, 'after')", "2")
+	h.same()
+}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -265,7 +266,9 @@ func (f *Follower) begin(ctx context.Context, q *pgx.Conn, v facts) (snapshot st
 	if keeper, err = f.connectReplication(ctx); err != nil {
 		return "", nil, err
 	}
+	done := f.patient()
 	made, err := pglogrepl.CreateReplicationSlot(ctx, keeper, `"`+f.Slot+`"`, "pgoutput", pglogrepl.CreateReplicationSlotOptions{Mode: pglogrepl.LogicalReplication, SnapshotAction: "EXPORT_SNAPSHOT"})
+	done()
 	if err == nil {
 		next.LSN, err = pglogrepl.ParseLSN(made.ConsistentPoint)
 	}
@@ -305,24 +308,46 @@ func (f *Follower) settle(ctx context.Context, q *pgx.Conn) error {
 	if err := q.QueryRow(ctx, `SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric::bigint`).Scan(&until); err != nil {
 		return err
 	}
-	for began := time.Now(); ; {
+	defer f.patient()()
+	for {
 		var oldest uint64
 		if err := q.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot())::text::numeric::bigint`).Scan(&oldest); err != nil {
 			return err
 		}
 		if oldest >= until {
-			f.Note("replication wait", nil)
 			return nil
-		}
-		if time.Since(began) > 10*time.Second {
-			p := bad("long_transaction", "a snapshot waits for transactions that began earlier", "it begins when they end; see pg_stat_activity for them")
-			f.Note("replication wait", &p)
 		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// patient says that the follower turns, and tells after a while what it waits
+// for, until the function that it returns is called.
+func (f *Follower) patient() (done func()) {
+	end := make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		tick := time.NewTicker(f.LookEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				f.Alive()
+				p := bad("long_transaction", "a snapshot waits for transactions that began earlier", "it begins when they end; pg_stat_activity shows them")
+				f.Note("replication wait", &p)
+			case <-end:
+				return
+			}
+		}
+	})
+	return func() {
+		close(end)
+		waiting.Wait()
+		f.Note("replication wait", nil)
 	}
 }
 

@@ -303,11 +303,7 @@ func (a *assembler) take(ctx context.Context, m message) error {
 	case *pglogrepl.DeleteMessage:
 		if r := a.relations[p.RelationID]; r != nil {
 			r.read(&r.old, p.OldTuple)
-			for _, s := range r.shapes {
-				if a.follows(s) {
-					a.batch.add(s.deletion(a.batch.events, r.old.values, a.time, a.salt()))
-				}
-			}
+			a.gone(r)
 		}
 	case *pglogrepl.TruncateMessage:
 		for _, id := range p.RelationIDs {
