@@ -172,10 +172,11 @@ func tryTable(t *testing.T, e engine, mode string, r *rand.Rand) {
 	c.stateDir = t.TempDir()
 	f := newStream()
 	killed := 0
+	kills := rand.New(rand.NewPCG(r.Uint64(), 0)) // of the goroutine that stores
 	f.fail = func(sdk.Batch) (bool, error) {
-		if r.IntN(4) == 0 {
+		if kills.IntN(4) == 0 {
 			killed++
-			return r.IntN(2) == 0, sdk.ErrEnded
+			return kills.IntN(2) == 0, sdk.ErrEnded
 		}
 		return false, nil
 	}
