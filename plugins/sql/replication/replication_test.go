@@ -515,3 +515,33 @@ func TestWhatIsUnderWayWhenATableIsAddedIsTold(t *testing.T) {
 	h.caughtUpBy("INSERT INTO people VALUES (2, 'after')", "2")
 	h.same()
 }
+
+func TestAPartitionedTableIsOne(t *testing.T) {
+	h := newHost(t, servers.PostgreSQL(t))
+	h.exec("CREATE TABLE people (id int PRIMARY KEY, name text, big text) PARTITION BY RANGE (id)")
+	h.exec("CREATE TABLE people_1 PARTITION OF people FOR VALUES FROM (0) TO (100)")
+	h.exec("CREATE TABLE people_2 PARTITION OF people FOR VALUES FROM (100) TO (200)")
+	h.exec("INSERT INTO people SELECT i, 'n' FROM generate_series(0, 199) i")
+	h.start()
+	h.follows("people")
+	h.exec("CREATE TABLE people_3 PARTITION OF people FOR VALUES FROM (200) TO (300)")
+	h.exec("DELETE FROM people WHERE id = 150")
+	h.exec("UPDATE people SET id = 250 WHERE id = 1")
+	h.caughtUpBy("INSERT INTO people VALUES (299, 'end')", "299")
+	h.same()
+	if n := len(h.events); n != 204 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// Rows of one COPY are at one place of the WAL.
+func TestRowsThatAreAlikeAreToldEach(t *testing.T) {
+	h := newHost(t, servers.PostgreSQL(t))
+	h.exec("CREATE TABLE seen (page text)")
+	h.exec("ALTER TABLE seen REPLICA IDENTITY FULL")
+	h.syncs = map[string]replication.Sync{"seen": {Table: "seen", Mapping: row.Mapping{Source: "db", Sync: "seen", Call: row.Track, Event: "Seen", Key: []string{"page"}}}}
+	h.start()
+	h.follows("seen")
+	h.exec("COPY seen FROM PROGRAM 'yes /home | head -n 500'")
+	h.until("all are told", func() bool { return len(h.events) == 500 })
+}
