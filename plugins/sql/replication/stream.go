@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,6 +181,7 @@ type assembler struct {
 	place     *place
 
 	inside bool // a transaction
+	xid    uint32
 	time   string
 	at     LSN // of the change
 	nth    int // of the changes at this place: a COPY writes many rows at once
@@ -284,7 +286,7 @@ func (a *assembler) take(ctx context.Context, m message) error {
 	}
 	switch p := parsed.(type) {
 	case *pglogrepl.BeginMessage:
-		a.inside, a.time = true, p.CommitTime.UTC().Format("2006-01-02T15:04:05.000000Z")
+		a.inside, a.xid, a.time = true, p.Xid, p.CommitTime.UTC().Format("2006-01-02T15:04:05.000000Z")
 	case *pglogrepl.CommitMessage:
 		a.inside = false
 		a.batch.lsn = p.TransactionEndLSN
@@ -408,6 +410,11 @@ func (a *assembler) update(ctx context.Context, r *relation, p *pglogrepl.Update
 	r.new.absent = keepIf(r.new.absent, func(i int) bool { return r.new.texts[i] == nil })
 	if len(r.new.absent) > 0 && p.OldTupleType != pglogrepl.UpdateMessageTupleTypeOld {
 		there, err := a.fetch(ctx, r)
+		if err == nil && !there {
+			if err = a.visible(ctx); err == nil {
+				there, err = a.fetch(ctx, r)
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -419,6 +426,23 @@ func (a *assembler) update(ctx context.Context, r *relation, p *pglogrepl.Update
 		}
 	}
 	return a.tell(r, p.OldTuple != nil)
+}
+
+// visible returns when queries see the transaction: a server sends it as soon as
+// it is in the WAL, which is a moment before. Its lock is let go after that.
+func (a *assembler) visible(ctx context.Context) error {
+	for {
+		var under bool
+		err := a.types.q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND transactionid = $1::text::xid)`, strconv.FormatUint(uint64(a.xid), 10)).Scan(&under)
+		if err != nil || !under {
+			return err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // gone tells that the old row is no more.
