@@ -130,11 +130,15 @@ func (v Value) Before(now Value, d time.Duration) (before Value, ok bool) {
 	if v.Kind != Time && v.Kind != Text {
 		return v, false
 	}
+	clock, clockForm, known := parseTime(now.Text)
+	if known && v.Text == "infinity" { // of PostgreSQL: after every other time
+		return Value{v.Kind, clock.Add(-d).Format(clockForm)}, true
+	}
 	t, form, ok := parseTime(v.Text)
 	if !ok {
 		return v, false
 	}
-	if clock, _, ok := parseTime(now.Text); ok && clock.Before(t) {
+	if known && clock.Before(t) {
 		t = clock.In(t.Location())
 	}
 	return Value{v.Kind, t.Add(-d).Format(form)}, true
@@ -223,7 +227,9 @@ func Scrub(where string) func(string) string {
 	// The longest first: a short one may be part of it.
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	return func(text string) string {
-		text = strings.ReplaceAll(text, where, "the url")
+		if _, rest, _ := strings.Cut(where, ":"); rest != "" {
+			text = strings.ReplaceAll(text, where, "the url")
+		}
 		for _, s := range secrets {
 			text = strings.ReplaceAll(text, s, "[redacted]")
 		}

@@ -204,10 +204,10 @@ func mysqlRights(ctx context.Context, db *sql.DB) ([]string, error) {
 		what, _, _ := strings.Cut(grant, " TO ")
 		rights, on, _ := strings.Cut(strings.TrimPrefix(what, "GRANT "), " ON ")
 		for _, r := range strings.Split(rights, ", ") {
-			switch {
-			case r == "ALL PRIVILEGES":
+			switch r {
+			case "ALL PRIVILEGES":
 				out = append(out, "may do everything on "+on)
-			case r == "INSERT" || r == "UPDATE" || r == "DELETE" || r == "SUPER" || r == "FILE" || r == "CREATE" || r == "DROP" || r == "ALTER":
+			case "INSERT", "UPDATE", "DELETE", "SUPER", "FILE", "CREATE", "DROP", "ALTER":
 				out = append(out, "may "+strings.ToLower(r)+" on "+on)
 			}
 		}

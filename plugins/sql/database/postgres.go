@@ -101,7 +101,7 @@ func (d *postgres) Begin(ctx context.Context) (Tx, error) {
 	t := &postgresTx{conn: conn}
 	// The time is asked for first: the state that is read is that of the first
 	// query which reads rows, or of this one.
-	now, err := t.values(ctx, "select now()", "begin isolation level repeatable read read only", "set local cursor_tuple_fraction = 1")
+	now, err := t.values(ctx, "select now()", "begin isolation level repeatable read read only", "set local cursor_tuple_fraction = 1", noticeGone)
 	if err != nil {
 		t.Close()
 		return nil, err
@@ -110,11 +110,18 @@ func (d *postgres) Begin(ctx context.Context) (Tx, error) {
 	return t, nil
 }
 
+// noticeGone has the server look, while it works on a query, whether the process
+// that asked for it is still there. Servers before 14 cannot.
+const noticeGone = "select set_config(name, '5s', true) from pg_settings where name = 'client_connection_check_interval'"
+
 func (t *postgresTx) Now() Value { return t.now }
 
 func (t *postgresTx) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	if t.conn.IsBusy() || t.conn.IsClosed() { // a query was given up, and the server would work on
+		_ = t.conn.CancelRequest(ctx) // noticeGone ends what this does not
+	}
 	_ = t.conn.Close(ctx) // it reads, and the server ends what it held
 }
 
@@ -188,7 +195,7 @@ func (r *postgresRows) Next(ctx context.Context) bool {
 		if r.page.NextRow() {
 			r.count++
 			if r.types == nil {
-				r.err = r.learn(r.page.FieldDescriptions())
+				r.learn(r.page.FieldDescriptions())
 			}
 			r.take(r.page.Values())
 			return r.err == nil
@@ -208,12 +215,11 @@ func (r *postgresRows) Next(ctx context.Context) bool {
 	return false
 }
 
-func (r *postgresRows) learn(fields []pgconn.FieldDescription) error {
+func (r *postgresRows) learn(fields []pgconn.FieldDescription) {
 	for _, f := range fields {
 		r.types = append(r.types, row.PostgresType(f.DataTypeOID))
 	}
 	r.json, r.ends = make([][]byte, len(fields)), make([]int, len(fields))
-	return nil
 }
 
 func (r *postgresRows) take(raw [][]byte) {
@@ -270,7 +276,7 @@ func (t *postgresTx) Indexed(ctx context.Context, r Read) (found, known bool, er
 	}
 	var plan any
 	if len(result.Rows) == 0 || json.Unmarshal(result.Rows[0][0], &plan) != nil {
-		return false, false, nil
+		return false, false, nil //nolint:nilerr // a plan that is not understood says nothing
 	}
 	return anyIndexRange(plan), true, nil
 }
@@ -366,9 +372,10 @@ func postgresColumn(name string, oid uint32) Column {
 	case 1082, 1114, 1184:
 		c.Time = true
 		c.JSONSchema = `{"type":["string","null"],"format":"date-time"}`
-		if oid == 1082 {
+		switch oid {
+		case 1082:
 			c.JSONSchema = `{"type":["string","null"],"format":"date"}`
-		} else if oid == 1114 {
+		case 1114:
 			c.JSONSchema = `{"type":["string","null"]}`
 		}
 	default:

@@ -106,7 +106,7 @@ func (l lexis) token(text string, i int) (end int, quoted bool, err error) {
 		return l.quote(text, i, ']', false)
 	case l.dollar && c == '$' && (i == 0 || !isWord(text[i-1])):
 		n := 1
-		for n < len(rest) && isWord(rest[n]) && !(n == 1 && rest[n] <= '9') {
+		for n < len(rest) && isWord(rest[n]) && (n != 1 || rest[n] > '9') {
 			n++
 		}
 		if n < len(rest) && rest[n] == '$' {

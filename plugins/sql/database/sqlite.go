@@ -87,7 +87,7 @@ func openSQLite(ctx context.Context, where string) (Database, error) {
 	return &standard{sqliteFlavour, db}, nil
 }
 
-func sqliteSchema(declared string) string {
+func sqliteSchema(declared string) string { //nolint:misspell // SQLite looks for parts of words
 	switch declared = strings.ToUpper(declared); {
 	case strings.Contains(declared, "INT"):
 		return `{"type":["integer","number","string","null"]}`

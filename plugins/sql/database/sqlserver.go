@@ -28,7 +28,7 @@ var sqlserverFlavour = &flavour{
 	},
 	now:   "select convert(varchar(33), sysutcdatetime(), 126)",
 	end:   "if @@trancount > 0 rollback",
-	write: func(dst []byte, v any, c column) []byte { return writeSQLServer(dst, v, c) },
+	write: writeSQLServer,
 	value: func(v any, c column) Value {
 		b, isBytes := v.([]byte)
 		t, isTime := v.(time.Time)

@@ -52,7 +52,7 @@ type standard struct {
 	db *sql.DB
 }
 
-func (d *standard) Parse(text string) (Query, error) { return d.lexis.parse(text) }
+func (d *standard) Parse(text string) (Query, error) { return d.parse(text) }
 func (d *standard) Close() error                     { return d.db.Close() }
 func (d *standard) Least(c *Column) Value            { return d.least(c) }
 

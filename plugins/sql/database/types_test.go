@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -214,4 +215,50 @@ func firstRow(t *testing.T, db database.Database, query string) error {
 	defer rows.Close()
 	rows.Next(t.Context())
 	return rows.Err()
+}
+
+// A query that is given up ends at the server too, where it would else go on for
+// as long as it takes.
+func TestAQueryThatIsGivenUpEnds(t *testing.T) {
+	server := servers.PostgreSQL(t)
+	url := server.Database(t)
+	db, err := database.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	// Of a process that is killed nobody cancels the query.
+	rows, done := read(t, db, "select current_setting('client_connection_check_interval') as v", database.Read{})
+	if !rows.Next(t.Context()) || string(rows.JSON()[0]) != `"5s"` {
+		t.Errorf("the server looks for its client every %s, %v", rows.JSON(), rows.Err())
+	}
+	done()
+	rows, done = read(t, db, "select count(*) as n from generate_series(1, 10000000000000)", database.Read{})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if rows.Next(ctx) || rows.Err() == nil {
+		t.Fatal("the query has an answer")
+	}
+	done()
+	watch := server.Open(t, url)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var n int
+		if err := watch.QueryRowContext(t.Context(), "select count(*) from pg_stat_activity where state = 'active' and query like 'fetch % from wellhead' and datname = current_database()").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the server still works on it")
+		}
+	}
+}
+
+func TestAnInfiniteCursorIsTakenForNow(t *testing.T) {
+	now := database.Value{Kind: database.Text, Text: "2026-11-24 18:02:03+00"}
+	got, ok := database.Value{Kind: database.Text, Text: "infinity"}.Before(now, time.Minute)
+	if want := "2026-11-24 18:01:03+00"; !ok || got.Text != want {
+		t.Errorf("a minute before infinity is %v, want %s", got, want)
+	}
 }

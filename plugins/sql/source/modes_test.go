@@ -106,3 +106,17 @@ func TestAConfigThatContradictsItselfIsToldSo(t *testing.T) {
 		}
 	}
 }
+
+func TestARowOfTheEndOfTimeHoldsNobodyUp(t *testing.T) {
+	url, db := engines[0].open(t)
+	w := &world{t: t, db: db}
+	w.exec(db, "create table people (id integer primary key, at timestamptz)")
+	w.exec(db, "insert into people values (1, 'infinity')")
+	c := configOf(t, fmt.Sprintf(`{"url": %q, "interval": "1h", "overlap": "0s", "syncs": {"s": {"call": "identify", "key": ["id"], "cursor": "at", "query": "select id, id as user_id, at from people"}}}`, url))
+	f := newStream()
+	f.oneRun(t, c)
+	w.exec(db, "insert into people values (2, now())")
+	if got := f.oneRun(t, c); len(got) != 1 || got[0].UserID != "2" {
+		t.Errorf("after a row at infinity, of a new row is told %q", raws(got))
+	}
+}
