@@ -167,7 +167,7 @@ func (t *Task) judge(ctx context.Context, began time.Time, err error, failed *in
 		}
 	}, nil); err != nil {
 		if ctx.Err() != nil {
-			return due, nil
+			return due, nil //nolint:nilerr // the caller ended it
 		}
 		return due, err
 	}

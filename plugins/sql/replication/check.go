@@ -116,7 +116,7 @@ func (f *Follower) checkTable(ctx context.Context, q *pgx.Conn, name string, row
 	if result.Err != nil {
 		p := f.problem(result.Err)
 		p.Path = "/table"
-		return append(problems, f.problemAt(name, p)), t, nil
+		return append(problems, f.problemAt(name, p)), t, nil //nolint:nilerr // it is a problem now
 	}
 	var events []sdk.Event
 	for _, raw := range result.Rows {

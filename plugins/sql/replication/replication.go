@@ -167,7 +167,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		err := f.untilCommand(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the caller ended it
 		case errors.Is(err, sdk.ErrEnded):
 			return err
 		case err == nil: // by a command
@@ -192,7 +192,7 @@ func (f *Follower) Run(ctx context.Context) error {
 
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the caller ended it
 	}
 	return err
 }
@@ -226,7 +226,7 @@ func (f *Follower) untilCommand(ctx context.Context) error {
 		return err
 	case c := <-f.Commands:
 		cancel()
-		<-ended
+		<-ended //nolint:errcheck // the command counts
 		return f.obey(ctx, c)
 	}
 }

@@ -26,7 +26,7 @@ func (f *Follower) config() (*pgx.ConnConfig, error) {
 	c, err := pgx.ParseConfig(f.URL)
 	if err != nil {
 		// Its error may hold the URL, with the password.
-		return nil, sdk.Problem{Code: "url", Path: "/url", Message: "is no URL of a PostgreSQL server", Fix: "write postgres://user:password@host:5432/database"}
+		return nil, sdk.Problem{Code: "url", Path: "/url", Message: "is no URL of a PostgreSQL server", Fix: "write postgres://user:password@host:5432/database"} //nolint:gosec // a form, and no password
 	}
 	maps.Copy(c.RuntimeParams, map[string]string{
 		"application_name": "wellhead " + f.Source,

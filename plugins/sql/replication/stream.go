@@ -228,7 +228,7 @@ func (a *assembler) run(ctx context.Context, messages <-chan message, lost <-cha
 			storing = false
 			if err = done.err; err == nil {
 				a.state.LSN = done.lsn
-				a.Follower.stored++
+				a.stored++
 				a.place.stored.Store(uint64(done.lsn))
 			}
 		case err = <-lost:

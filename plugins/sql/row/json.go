@@ -157,7 +157,8 @@ func appendTimestamp(dst, value []byte) ([]byte, error) {
 	}
 	if n < len(clock) {
 		zone = bytes.TrimPrefix(clock[n:], []byte(" "))
-		if string(zone) != "Z" && !(len(zone) == len("+00:00") && (zone[0] == '+' || zone[0] == '-') && like(zone[1:], "00:00")) {
+		offset := len(zone) == len("+00:00") && (zone[0] == '+' || zone[0] == '-') && like(zone[1:], "00:00")
+		if string(zone) != "Z" && !offset {
 			return dst, errNoTime
 		}
 	}

@@ -231,8 +231,8 @@ func (m *Mapper) Read(values [][]byte) error {
 			return fmt.Errorf("key %s is null", m.columns[k])
 		}
 	}
-	b := append(m.content[:0], `{"type":"`...)
-	b = append(append(b, m.Call...), '"')
+	b := m.content[:0]
+	b = append(append(append(b, `{"type":"`...), m.Call...), '"')
 	m.own = m.own[:0]
 	var err error
 	for _, f := range m.fields {

@@ -13,7 +13,7 @@ var postgresql = kind{
 	name: "postgres", needed: []string{"postgres", "initdb"}, driver: "pgx",
 	prepare: func(s *Server) error {
 		password := filepath.Join(s.dir, "password")
-		if err := os.WriteFile(password, []byte(Password), 0o644); err != nil {
+		if err := os.WriteFile(password, []byte(Password), 0o644); err != nil { //nolint:gosec // the server reads it as another user, and it is the same in every test
 			return err
 		}
 		return s.once("initdb", "--pgdata", s.data(), "--username", User, "--pwfile", password, "--auth", "scram-sha-256",
@@ -46,7 +46,7 @@ var mariadb = kind{
 	name: "mariadb", needed: []string{"mariadbd", "mariadb-install-db"}, driver: "mysql",
 	prepare: func(s *Server) error {
 		admin := fmt.Sprintf("CREATE USER IF NOT EXISTS '%[1]s'@'%%' IDENTIFIED BY '%[2]s'; GRANT ALL ON *.* TO '%[1]s'@'%%' WITH GRANT OPTION;\n", User, Password)
-		if err := os.WriteFile(filepath.Join(s.dir, "init.sql"), []byte(strings.ReplaceAll(admin, "; ", ";\n")), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(s.dir, "init.sql"), []byte(strings.ReplaceAll(admin, "; ", ";\n")), 0o644); err != nil { //nolint:gosec // as above
 			return err
 		}
 		return s.once("mariadb-install-db", "--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal", "--skip-test-db")

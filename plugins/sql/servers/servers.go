@@ -230,7 +230,7 @@ func (s *Server) run() error {
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	out, err := os.OpenFile(s.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	out, err := os.OpenFile(s.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func (s *Server) program(name string, args ...string) *exec.Cmd {
 	if err != nil {
 		path = name // Start tells
 	}
-	cmd := exec.Command(path, args...)
+	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Dir, cmd.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: s.as}
 	cmd.Env = append(os.Environ(), "HOME="+s.dir)
 	return cmd
@@ -343,7 +343,7 @@ func unprivileged() (*syscall.Credential, error) {
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}

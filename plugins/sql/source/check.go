@@ -47,7 +47,7 @@ func check(ctx context.Context, c config, show func(sync string, events ...sdk.E
 		sp, found := c.spec(name, db.Parse)
 		if len(found) == 0 && sp.mode != modeCDC {
 			var events []sdk.Event
-			if events, found, err = sample(ctx, db, &sp, c); err != nil {
+			if events, found, err = sample(ctx, db, &sp); err != nil {
 				problems = append(problems, fault{c.URL, at}.problem(err))
 			}
 			if len(events) > 0 {
@@ -68,7 +68,7 @@ func check(ctx context.Context, c config, show func(sync string, events ...sdk.E
 }
 
 // sample reads a sync's first rows as a run would.
-func sample(ctx context.Context, db database.Database, sp *spec, c config) ([]sdk.Event, []sdk.Problem, error) {
+func sample(ctx context.Context, db database.Database, sp *spec) ([]sdk.Event, []sdk.Problem, error) {
 	r := &reader{spec: *sp, db: db}
 	tx, err := db.Begin(ctx)
 	if err != nil {

@@ -195,7 +195,7 @@ func tryTable(t *testing.T, e engine, mode string, r *rand.Rand) {
 			}
 		case <-time.After(time.Duration(r.IntN(200)) * time.Millisecond): // a kill at any time
 			cancel()
-			<-done
+			<-done //nolint:errcheck // it was killed
 		}
 		cancel()
 		w.change(mode == modeMirror)

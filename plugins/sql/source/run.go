@@ -1,3 +1,5 @@
+// Package source is the plugin behind its binaries: the config, the syncs and what
+// they read. What it promises stands in the package documentation of plugins/sql.
 package source
 
 import (
@@ -53,12 +55,13 @@ func once(ctx context.Context, s schedule.Stream, read func() (config, error), a
 		at := path(name)
 		job := schedule.Job{Name: name, Interval: time.Duration(c.Interval)}
 		sp, problems := c.spec(name, db.Parse)
-		if len(problems) > 0 {
+		switch {
+		case len(problems) > 0:
 			problems[0].Path = at + problems[0].Path
 			job.Problem = &problems[0]
-		} else if sp.mode == modeCDC {
+		case sp.mode == modeCDC:
 			continue // it is one of the group
-		} else {
+		default:
 			r := &reader{spec: sp, db: db, limits: s.Limits(), stateDir: c.stateDir, timeout: time.Duration(c.Timeout)}
 			job.Interval, job.Run = sp.interval, r.run
 			job.Explain = func(err error) (sdk.Problem, time.Duration) { return fault{c.URL, at}.problem(err), 0 }

@@ -83,8 +83,8 @@ func appendEvent(to, event []byte) ([]byte, error) {
 // notSent tells whether a member, by its name in quotes, is left out.
 func notSent(name []byte) bool {
 	if bytes.IndexByte(name, '\\') >= 0 {
-		plain, _ := jsontext.AppendUnquote([]byte{'"'}, name)
-		name = append(plain, '"')
+		name, _ = jsontext.AppendUnquote([]byte{'"'}, name)
+		name = append(name, '"')
 	}
 	switch string(name) {
 	case `"receivedAt"`, `"sourceId"`, `"sentAt"`, `"originalTimestamp"`:

@@ -214,8 +214,8 @@ func TestOutageOfAnHourIsCaughtUpInOrder(t *testing.T) {
 			if !slices.Equal(r.stored, ids(minutes*perMinute)) || len(r.twice) != 0 {
 				t.Errorf("%d events are stored, want %d in order; twice came %v", len(r.stored), minutes*perMinute, r.twice)
 			}
-			if s := loop.Status(); s.LagFrames != 0 || len(r.quarantine.ids) != 0 || s.State != deliver.Running {
-				t.Errorf("after the outage: %+v, quarantine %v", s, r.quarantine.ids)
+			if s := loop.Status(); s.LagFrames != 0 || len(r.ids) != 0 || s.State != deliver.Running {
+				t.Errorf("after the outage: %+v, quarantine %v", s, r.ids)
 			}
 		})
 	})
@@ -258,8 +258,8 @@ func TestTimeoutAfterTheReceiverTookItSendsTheSameIDsAgain(t *testing.T) {
 			time.Sleep(time.Hour)
 			synctest.Wait()
 		})
-		if !slices.Equal(r.stored, ids(5)) || len(r.twice) == 0 || len(r.quarantine.ids) != 0 {
-			t.Errorf("stored %v, twice came %v, quarantine %v", r.stored, r.twice, r.quarantine.ids)
+		if !slices.Equal(r.stored, ids(5)) || len(r.twice) == 0 || len(r.ids) != 0 {
+			t.Errorf("stored %v, twice came %v, quarantine %v", r.stored, r.twice, r.ids)
 		}
 	})
 }
@@ -285,11 +285,11 @@ func TestEventThatCannotPassStopsNoOther(t *testing.T) {
 		r.run(func(loop *deliver.Loop) {
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			slices.Sort(r.quarantine.ids)
-			if want := []string{"m0", "m50", "m77", "m80"}; !slices.Equal(r.quarantine.ids, want) {
-				t.Errorf("quarantine %v, want %v", r.quarantine.ids, want)
+			slices.Sort(r.ids)
+			if want := []string{"m0", "m50", "m77", "m80"}; !slices.Equal(r.ids, want) {
+				t.Errorf("quarantine %v, want %v", r.ids, want)
 			}
-			want := ids(300, r.quarantine.ids...)
+			want := ids(300, r.ids...)
 			slices.Sort(want)
 			if slices.Sort(r.stored); !slices.Equal(r.stored, want) || len(r.twice) != 0 {
 				t.Errorf("stored %d, twice came %v", len(r.stored), r.twice)
